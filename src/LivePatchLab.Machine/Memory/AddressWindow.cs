@@ -1,0 +1,61 @@
+using System.ComponentModel;
+using System.Runtime.InteropServices;
+
+namespace LivePatchLab.Machine;
+
+/// <summary>
+/// 4 GiB of host address space in which one machine lives. Host pages appear when first touched: mmap without reserve on
+/// Unix, commit on <see cref="Commit"/> on Windows.
+/// </summary>
+internal sealed unsafe partial class AddressWindow : SafeHandle
+{
+    public const long Bytes = 1L << 32;
+
+    private AddressWindow(nint start) : base(0, ownsHandle: true) => SetHandle(start);
+
+    public byte* Start => (byte*)handle;
+
+    public override bool IsInvalid => handle == 0;
+
+    public static AddressWindow Reserve()
+    {
+        if (OperatingSystem.IsWindows())
+        {
+            var reserved = VirtualAlloc(0, unchecked((nuint)Bytes), MemReserve, PageNoAccess);
+            return reserved != 0 ? new(reserved) : throw new Win32Exception(Marshal.GetLastPInvokeError());
+        }
+
+        var flags = MapPrivate | (OperatingSystem.IsLinux() ? MapAnonymousLinux | MapNoReserveLinux : MapAnonymousMacOS | MapNoReserveMacOS);
+        var mapped = Mmap(0, unchecked((nuint)Bytes), ProtRead | ProtWrite, flags, -1, 0);
+        return mapped != -1 ? new(mapped) : throw new Win32Exception(Marshal.GetLastPInvokeError());
+    }
+
+    /// <summary>Makes [offset, offset+length) usable; a no-op where untouched pages are usable already.</summary>
+    public void Commit(long offset, long length)
+    {
+        if (!OperatingSystem.IsWindows() || length == 0) return;
+        if (VirtualAlloc(handle + (nint)offset, (nuint)length, MemCommit, PageReadWrite) == 0)
+            throw new Win32Exception(Marshal.GetLastPInvokeError());
+    }
+
+    protected override bool ReleaseHandle() => OperatingSystem.IsWindows()
+        ? VirtualFree(handle, 0, MemRelease)
+        : Munmap(handle, unchecked((nuint)Bytes)) == 0;
+
+    private const int ProtRead = 1, ProtWrite = 2, MapPrivate = 2;
+    private const int MapAnonymousLinux = 0x20, MapNoReserveLinux = 0x4000, MapAnonymousMacOS = 0x1000, MapNoReserveMacOS = 0x40;
+    private const uint MemCommit = 0x1000, MemReserve = 0x2000, MemRelease = 0x8000, PageNoAccess = 1, PageReadWrite = 4;
+
+    [LibraryImport("libc", EntryPoint = "mmap", SetLastError = true)]
+    private static partial nint Mmap(nint address, nuint length, int protection, int flags, int fd, nint offset);
+
+    [LibraryImport("libc", EntryPoint = "munmap", SetLastError = true)]
+    private static partial int Munmap(nint address, nuint length);
+
+    [LibraryImport("kernel32", SetLastError = true)]
+    private static partial nint VirtualAlloc(nint address, nuint size, uint type, uint protection);
+
+    [LibraryImport("kernel32", SetLastError = true)]
+    [return: MarshalAs(UnmanagedType.Bool)]
+    private static partial bool VirtualFree(nint address, nuint size, uint type);
+}
