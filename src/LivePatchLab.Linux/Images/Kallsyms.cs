@@ -1,0 +1,195 @@
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+using System.Text;
+using LivePatchLab.Machine;
+
+namespace LivePatchLab.Linux;
+
+/// <summary>
+/// Finds the kernel's own symbol table (scripts/kallsyms.c, kernel/kallsyms.c) in .rodata without any symbol, by what the tables
+/// say of each other, for both orders that they have had.
+/// </summary>
+/// <remarks>
+/// <code>
+/// to 6.3     offsets, relative_base, num_syms, names, markers, (seqs_of_names,) token_table, token_index
+/// from 6.4   num_syms, names, markers, token_table, token_index, offsets, relative_base, seqs_of_names
+/// </code>
+/// Each table begins at a multiple of 8. The anchor is the token table: the digits are always tokens of their own, so
+/// "0\0" … "9\0" is in it; the token index, computed from it, must follow verbatim. num_syms is the number for which the names
+/// behind it give exactly the markers (the offset of each 256th name) that follow them.
+/// </remarks>
+internal static class Kallsyms
+{
+    private const int Tokens = 256, NamesPerMarker = 256;
+
+    /// <summary>Fewer names than this have too few markers to tell a table from chance.</summary>
+    private const int NamesMin = 1024, NamesMax = 1 << 22;
+
+    /// <summary>KSYM_NAME_LEN.</summary>
+    private const int NameBytesMax = 512;
+
+    /// <summary>The symbols in the table's order, which is that of their addresses; null where there is no such table.</summary>
+    public static KernelSymbol[]? Find(ReadOnlySpan<byte> rodata)
+    {
+        if (!TryFindTokens(rodata, out var tokenTable, out var tokenIndex, out var tokens)) return null;
+        var words = MemoryMarshal.Cast<byte, uint>(rodata);
+        var markers = new int[(NamesMax / NamesPerMarker) + 1];
+        for (var at = 0; at + 8 <= tokenTable; at += 8)
+        {
+            var count = words[at / 4];
+            if (count is < NamesMin or > NamesMax || words[(at / 4) + 1] != 0) continue;
+            // A name takes two bytes at least, its length and a token.
+            if (2 * (long)count > tokenTable - at) continue;
+            if (!MarkersFollow(rodata[..tokenTable], at + 8, (int)count, markers)) continue;
+            if (Read(rodata, at, (int)count, tokenIndex, tokens) is { } symbols) return symbols;
+        }
+
+        return null;
+    }
+
+    private static bool TryFindTokens(ReadOnlySpan<byte> rodata, out int table, out int index, out byte[][] tokens)
+    {
+        ReadOnlySpan<byte> digits = "0\01\02\03\04\05\06\07\08\09\0"u8;
+        tokens = new byte[Tokens][];
+        Span<byte> expected = stackalloc byte[2 * Tokens];
+        for (var from = 0; ;)
+        {
+            var hit = rodata[from..].IndexOf(digits);
+            table = index = 0;
+            if (hit < 0) return false;
+            hit += from;
+            from = hit + 1;
+            if (!TryWalkBack(rodata, hit, '0', out table) || !TryWalkTokens(rodata, table, tokens, expected, out var end)) continue;
+            for (index = end; index < end + 8; index++)
+            {
+                if (index + expected.Length <= rodata.Length && rodata.Slice(index, expected.Length).SequenceEqual(expected)) return true;
+            }
+        }
+    }
+
+    /// <summary>From the start of token number <paramref name="number"/> back over as many strings to token 0.</summary>
+    private static bool TryWalkBack(ReadOnlySpan<byte> rodata, int at, int number, out int start)
+    {
+        start = at;
+        for (var i = 0; i < number; i++)
+        {
+            if (start < 1 || rodata[start - 1] != 0) return false;
+            start = rodata[..(start - 1)].LastIndexOf((byte)0) + 1;
+        }
+
+        return true;
+    }
+
+    private static bool TryWalkTokens(ReadOnlySpan<byte> rodata, int table, byte[][] tokens, Span<byte> index, out int end)
+    {
+        end = table;
+        for (var i = 0; i < Tokens; i++)
+        {
+            var length = rodata[end..].IndexOf((byte)0);
+            if (length < 0 || end - table > ushort.MaxValue) return false;
+            BinaryPrimitives.WriteUInt16LittleEndian(index[(2 * i)..], (ushort)(end - table));
+            tokens[i] = rodata.Slice(end, length).ToArray();
+            end += length + 1;
+        }
+
+        return true;
+    }
+
+    private static bool MarkersFollow(ReadOnlySpan<byte> rodata, int names, int count, int[] markers)
+    {
+        var at = names;
+        for (var i = 0; i < count; i++)
+        {
+            if (i % NamesPerMarker == 0) markers[i / NamesPerMarker] = at - names;
+            if (!TrySkipName(rodata, ref at, out _)) return false;
+        }
+
+        var expected = MemoryMarshal.AsBytes(markers.AsSpan(0, (count + NamesPerMarker - 1) / NamesPerMarker));
+        return StartsWithAt(rodata, AlignUp(at, 4), expected) || StartsWithAt(rodata, AlignUp(at, 8), expected);
+    }
+
+    private static bool StartsWithAt(ReadOnlySpan<byte> rodata, int at, ReadOnlySpan<byte> expected)
+        => at <= rodata.Length && rodata[at..].StartsWith(expected);
+
+    /// <summary>The length is one byte, or two (7 bits each, low first) where its top bit is set, as of 6.1.</summary>
+    private static bool TrySkipName(ReadOnlySpan<byte> rodata, ref int at, out int length)
+    {
+        length = 0;
+        if (at >= rodata.Length) return false;
+        length = rodata[at++];
+        if ((length & 0x80) != 0)
+        {
+            if (at >= rodata.Length) return false;
+            length = (length & 0x7f) | (rodata[at++] << 7);
+        }
+
+        at += length;
+        return length is > 0 and <= NameBytesMax && at <= rodata.Length;
+    }
+
+    private static KernelSymbol[]? Read(ReadOnlySpan<byte> rodata, int numSyms, int count, int tokenIndex, byte[][] tokens)
+    {
+        if (!TryFindOffsets(rodata, numSyms, count, tokenIndex, out var offsets, out var relativeBase)) return null;
+        var values = MemoryMarshal.Cast<byte, int>(rodata.Slice(offsets, 4 * count));
+        var isPerCpuAbsolute = UsesAbsolutePerCpu(values);
+        var symbols = new KernelSymbol[count];
+        Span<byte> name = stackalloc byte[2 * NameBytesMax];
+        var at = numSyms + 8;
+        for (var i = 0; i < count; i++)
+        {
+            if (!TrySkipName(rodata, ref at, out var length)) return null;
+            var size = 0;
+            foreach (var token in rodata.Slice(at - length, length))
+            {
+                var text = tokens[token];
+                if (text.Length > name.Length - size) return null;
+                text.CopyTo(name[size..]);
+                size += text.Length;
+            }
+
+            if (size < 2 || !char.IsAsciiLetter((char)name[0])) return null;
+            symbols[i] = new(AddressOf(values[i], relativeBase, isPerCpuAbsolute), (char)name[0], Encoding.Latin1.GetString(name[1..size]));
+        }
+
+        return symbols;
+    }
+
+    private static bool TryFindOffsets(ReadOnlySpan<byte> rodata, int numSyms, int count, int tokenIndex, out int offsets, out ulong relativeBase)
+    {
+        var length = 4 * count;
+        offsets = AlignDown(numSyms - 8 - length, 8);
+        relativeBase = 0;
+        if (offsets >= 0)
+        {
+            relativeBase = BinaryPrimitives.ReadUInt64LittleEndian(rodata[(numSyms - 8)..]);
+            if (IsKernelBase(relativeBase)) return true;
+        }
+
+        offsets = AlignUp(tokenIndex + (2 * Tokens), 8);
+        var baseAt = AlignUp(offsets + length, 8);
+        if (baseAt + 8 > rodata.Length) return false;
+        relativeBase = BinaryPrimitives.ReadUInt64LittleEndian(rodata[baseAt..]);
+        return IsKernelBase(relativeBase);
+    }
+
+    /// <summary>An address of the upper 2 GiB, where every x86-64 kernel is linked.</summary>
+    private static bool IsKernelBase(ulong value) => value >> 31 == 0x1_ffff_ffff;
+
+    /// <summary>
+    /// With KALLSYMS_ABSOLUTE_PERCPU an offset at or above zero is a per-CPU address as it is, and all others count down from the
+    /// base; without it (per-CPU symbols are ordinary as of 6.15) every offset counts up.
+    /// </summary>
+    private static bool UsesAbsolutePerCpu(ReadOnlySpan<int> offsets)
+    {
+        var negative = 0;
+        foreach (var offset in offsets) negative += offset < 0 ? 1 : 0;
+        return negative > offsets.Length / 2;
+    }
+
+    private static GuestAddress AddressOf(int offset, ulong relativeBase, bool isPerCpuAbsolute)
+        => new(unchecked(isPerCpuAbsolute ? offset >= 0 ? (ulong)offset : relativeBase - 1 - (ulong)(long)offset : relativeBase + (uint)offset));
+
+    private static int AlignUp(int value, int alignment) => (value + alignment - 1) & -alignment;
+
+    private static int AlignDown(int value, int alignment) => value & -alignment;
+}

@@ -1,0 +1,145 @@
+using System.Text;
+using LivePatchLab.Machine;
+
+namespace LivePatchLab.Linux;
+
+/// <summary>A real Linux kernel: a bzImage or a vmlinux, with its symbols and the tables of everything in it that is patched while it runs.</summary>
+public sealed class KernelImage
+{
+    private const string BannerStart = "Linux version ";
+
+    private readonly ElfSection _text;
+
+    private KernelImage(ElfFile elf, string codec, string? banner)
+    {
+        Elf = elf;
+        Codec = codec;
+        _text = elf.Section(".text") ?? throw Bad("has no section .text, so it is no Linux kernel; give a bzImage or a vmlinux");
+        Symbols = new(ReadSymbols(elf), elf.Segments);
+        Banner = banner ?? ReadBanner(elf, Symbols);
+        Release = Banner.Split(' ', 2)[0];
+        FtraceSites = ReadFtraceSites();
+        TextFtraceSites = [.. FtraceSites.Where(site => IsInText(site.Address))];
+        JumpLabels = PatchSiteTables.JumpLabels(elf, Symbols);
+        StaticCalls = PatchSiteTables.StaticCalls(elf, Symbols);
+    }
+
+    public ElfFile Elf { get; }
+
+    public string Source => Elf.Source;
+
+    /// <summary>How the image was packed: lz4, gzip, xz, zstd, bzip2, lzma, lzo, or none.</summary>
+    public string Codec { get; }
+
+    /// <summary>The kernel's version line from its release on.</summary>
+    public string Banner { get; }
+
+    /// <summary>As uname -r prints it.</summary>
+    public string Release { get; }
+
+    public SymbolTable Symbols { get; }
+
+    /// <summary>All traced sites, ascending: those of .text and those of .init.text.</summary>
+    public IReadOnlyList<FtraceSite> FtraceSites { get; }
+
+    /// <summary>The traced sites of .text, which stay when the kernel has freed its init sections.</summary>
+    public IReadOnlyList<FtraceSite> TextFtraceSites { get; }
+
+    /// <summary>In the table's order.</summary>
+    public IReadOnlyList<JumpLabelSite> JumpLabels { get; }
+
+    /// <summary>In the table's order.</summary>
+    public IReadOnlyList<StaticCallSite> StaticCalls { get; }
+
+    public GuestAddress TextBase => _text.Address;
+
+    /// <summary>Where the initial contents of the per-CPU area stand: the segment that is linked at 0.</summary>
+    public GuestAddress? PerCpuLoad => Symbols["__per_cpu_load"];
+
+    public bool IsInText(GuestAddress address) => _text.Contains(address);
+
+    /// <summary>The sites of .text that "function" tracing switches: what a running kernel lists in enabled_functions.</summary>
+    public IEnumerable<FtraceSite> SitesForPatching => TextFtraceSites.Where(site => site.IsEnabled);
+
+    /// <exception cref="BadInputException">The file is not there or is not such an image.</exception>
+    /// <exception cref="UnsupportedInputException">It is packed with a codec that this computer does not have.</exception>
+    public static KernelImage Open(string path) => Parse(ImageBytes.Of(path));
+
+    /// <inheritdoc cref="Open"/>
+    public static KernelImage Parse(ReadOnlyMemory<byte> bytes, string source) => Parse(new ImageBytes(bytes, source));
+
+    /// <summary>
+    /// Maps the segments at their virtual addresses and lays their bytes down. The per-CPU segment, linked at 0 to be copied for each
+    /// CPU, goes where the kernel's own linker script loads it: __per_cpu_load.
+    /// </summary>
+    public void LoadInto(GuestMemory memory) => SegmentLoading.Load(memory, Elf.Segments.Select(Placed));
+
+    public KernelInfo Info() => new(
+        Release,
+        Codec,
+        Symbols.Count,
+        FtraceSites.Count,
+        JumpLabels.Count,
+        StaticCalls.Count,
+        [.. StraddlerCounts.LineSizes.Select(bytes => StraddlerCounts.Of(bytes, TextFtraceSites, JumpLabels, StaticCalls))]);
+
+    private static KernelImage Parse(ImageBytes file)
+    {
+        if (!BzImage.IsOne(file)) return new(ElfFile.Parse(file), "none", null);
+        var (codec, vmlinux) = KernelPayload.Unpack(BzImage.Payload(file));
+        return new(ElfFile.Parse(new ImageBytes(vmlinux, file.Source)), codec, BzImage.Banner(file));
+    }
+
+    private static KernelSymbol[] ReadSymbols(ElfFile elf)
+    {
+        var found = elf.Section(".rodata") is { } rodata
+            ? Kallsyms.Find(rodata.Content.Span)
+            : elf.Segments.Select(segment => Kallsyms.Find(segment.Content.Span)).FirstOrDefault(symbols => symbols is not null);
+        found ??= elf.ReadSymbols();
+        return found.Length > 0 ? found : throw new BadInputException($"{elf.Source}: has no symbols, neither kallsyms nor .symtab; give a kernel built with CONFIG_KALLSYMS=y");
+    }
+
+    private static string ReadBanner(ElfFile elf, SymbolTable symbols)
+    {
+        if (symbols["linux_banner"] is { } address)
+        {
+            for (var length = 256; length > BannerStart.Length; length /= 2)
+            {
+                if (!elf.TryBytesAt(address, length, out var bytes)) continue;
+                var text = Encoding.Latin1.GetString(bytes);
+                if (text.StartsWith(BannerStart, StringComparison.Ordinal)) return text[BannerStart.Length..].Split('\0', '\n')[0];
+            }
+        }
+
+        throw new BadInputException($"{elf.Source}: has no linux_banner, so it is no Linux kernel; give a bzImage or a vmlinux");
+    }
+
+    private FtraceSite[] ReadFtraceSites()
+    {
+        var addresses = McountTable.BySymbols(Elf, Symbols) ?? McountTable.ByShape(Elf);
+        for (var i = 0; i < addresses.Length; i++)
+        {
+            if (!Elf.TryBytesAt(addresses[i], FtraceSite.Length, out _))
+                throw Bad($"its ftrace table names {addresses[i]}, which is in no segment; fetch the image again");
+            if (i > 0 && (addresses[i] <= addresses[i - 1] || addresses[i] - addresses[i - 1] < FtraceSite.Length))
+                throw Bad($"its ftrace table has {addresses[i]} after {addresses[i - 1]}; fetch the image again");
+        }
+
+        return Array.ConvertAll(addresses, address => new FtraceSite(address, IsFunctionStart(address)));
+    }
+
+    /// <summary>A function's site is its first instruction, or its second where endbr64 is the first (ENDBR_INSN_SIZE).</summary>
+    private bool IsFunctionStart(GuestAddress site)
+        => Symbols.HasSymbolAt(site)
+            || (Elf.TryBytesAt(site - 4, 4, out var before) && before.SequenceEqual<byte>([0xf3, 0x0f, 0x1e, 0xfa]) && Symbols.HasSymbolAt(site - 4));
+
+    private ElfSegment Placed(ElfSegment segment)
+    {
+        if (segment.Address.Value != 0) return segment;
+        return PerCpuLoad is { } load
+            ? segment with { Address = load }
+            : throw Bad("has a segment at address 0 but no __per_cpu_load to say where it goes; fetch the image again");
+    }
+
+    private BadInputException Bad(string what) => new($"{Elf.Source}: {what}");
+}
