@@ -1,0 +1,102 @@
+using System.Globalization;
+
+namespace LivePatchLab.Notebooks;
+
+/// <summary>What a magic's handler works with: its arguments, the cell's output, the session's variables and the wish to stop.</summary>
+public sealed class MagicCall(MagicLine line, ICellOutput output, ISessionVariables variables, CancellationToken cancellationToken)
+{
+    public Magic Magic => line.Magic;
+
+    public CancellationToken CancellationToken => cancellationToken;
+
+    /// <summary>Where a long handler says how far it is. Nothing of it stays in the saved notebook.</summary>
+    public IProgress<Progress> Progress { get; } = new Reporter(output);
+
+    public bool Has(string parameter) => Given(parameter) is not null;
+
+    public bool Flag(string parameter) => Given(parameter) is not null;
+
+    /// <summary>The value, or the default; empty when there is neither.</summary>
+    public string Text(string parameter) => Given(parameter) ?? Known(parameter).Default ?? "";
+
+    /// <summary>The value as it is, or the default, or null.</summary>
+    public string? TextOrNull(string parameter) => Given(parameter) ?? Known(parameter).Default;
+
+    /// <summary>A whole number; digits may be grouped by underscores as in C#, and 0x starts hexadecimal ones.</summary>
+    public long Number(string parameter, long min = long.MinValue, long max = long.MaxValue)
+    {
+        var text = Text(parameter);
+        var digits = text.Replace("_", "", StringComparison.Ordinal);
+        var ok = digits.StartsWith("0x", StringComparison.OrdinalIgnoreCase)
+            ? long.TryParse(digits.AsSpan(2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var number)
+            : long.TryParse(digits, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out number);
+        if (!ok)
+            throw Refuse(parameter, $"'{text}' is no whole number");
+        if (number < min || number > max)
+            throw Refuse(parameter, max == long.MaxValue ? $"{number} is less than {min}" : $"{number} is not in {min} to {max}");
+        return number;
+    }
+
+    /// <summary>How many of something.</summary>
+    public int Count(string parameter, int min = 1, int max = int.MaxValue) => (int)Number(parameter, min, max);
+
+    public double Real(string parameter)
+    {
+        var text = Text(parameter);
+        return double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && double.IsFinite(number)
+            ? number
+            : throw Refuse(parameter, $"'{text}' is no number");
+    }
+
+    /// <summary>The parts of a value written with commas: <c>--cpus 1,2,4</c>.</summary>
+    public IReadOnlyList<string> List(string parameter)
+        => Text(parameter).Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+
+    /// <summary>One of an enum's names, written as the enum is or with dashes (<c>sdm-worst</c>).</summary>
+    public TEnum Choice<TEnum>(string parameter) where TEnum : struct, Enum
+    {
+        var text = Text(parameter);
+        foreach (var name in Enum.GetNames<TEnum>())
+        {
+            if (string.Equals(name, text.Replace("-", "", StringComparison.Ordinal), StringComparison.OrdinalIgnoreCase))
+                return Enum.Parse<TEnum>(name);
+        }
+        throw Refuse(parameter, $"'{text}' is none of {string.Join(", ", Enum.GetNames<TEnum>())}.{NearestName.Question(text, Enum.GetNames<TEnum>())}");
+    }
+
+    /// <summary>A user's error about one parameter, to be thrown.</summary>
+    public UserErrorException Refuse(string parameter, string problem) => new($"{Magic.Directive}: --{parameter} {problem}");
+
+    /// <summary>Shows a value under the cell. The handle replaces it by another one.</summary>
+    public DisplayHandle Display(object? value) => new(output.Display(Formatter.Bundle(value)));
+
+    /// <summary>Makes a value a C# variable of the cells that follow, of its own type or the nearest one that C# can name.</summary>
+    public void Set<T>(string name, T value) => variables.Set(name, value, value?.GetType() ?? typeof(T));
+
+    /// <summary>A variable set by a magic or declared in a cell.</summary>
+    public bool TryGet<T>(string name, out T value)
+    {
+        if (variables.TryGet(name, out var found) && found is T typed)
+        {
+            value = typed;
+            return true;
+        }
+        value = default!;
+        return false;
+    }
+
+    private string? Given(string parameter)
+    {
+        Known(parameter);
+        return line.Arguments.GetValueOrDefault(parameter);
+    }
+
+    // A handler that asks for a parameter that its own magic does not declare is our mistake and must be found by the first test that runs it.
+    private MagicParameter Known(string parameter)
+        => Magic.Parameter(parameter) ?? throw new ArgumentException($"{Magic.Directive} declares no parameter '{parameter}'", nameof(parameter));
+
+    private sealed class Reporter(ICellOutput output) : IProgress<Progress>
+    {
+        public void Report(Progress value) => output.Report(value);
+    }
+}

@@ -1,0 +1,47 @@
+using System.Diagnostics;
+using System.Reflection;
+using System.Text.RegularExpressions;
+
+namespace LivePatchLab.Notebooks;
+
+/// <summary>Turns an exception into the line that the user sees: where in the cell, what type, what message. Frames of the lab are not shown.</summary>
+internal static partial class CellErrors
+{
+    public static CellFailure Describe(Exception exception, int cell, string cellName, CancellationToken token)
+    {
+        var cause = Unwrapped(exception);
+        if (cause is CellLeftBehindException)
+            return new(CellFailure.Interrupted, [new(cell, null, cause.Message)]);
+        if (cause is OperationCanceledException && token.IsCancellationRequested)
+            return new(CellFailure.Interrupted, [new(cell, null, "interrupted")]);
+        var (line, deeper) = Place(cause, cellName);
+        if (cause is UserErrorException)
+            return new(CellFailure.UserError, [new(cell, line, OneLine(cause.Message))]);
+        var text = $"{cause.GetType().Name}: {OneLine(cause.Message)}";
+        for (var inner = cause.InnerException; inner is not null; inner = inner.InnerException)
+            text += $" — caused by {inner.GetType().Name}: {OneLine(inner.Message)}";
+        return new(cause.GetType().Name, [new(cell, line, deeper is null ? text : $"{text} (thrown at {deeper})")]);
+    }
+
+    public static Exception Unwrapped(Exception exception) => exception switch
+    {
+        AggregateException { InnerExceptions.Count: 1 } or TargetInvocationException { InnerException: not null } => Unwrapped(exception.InnerException!),
+        _ => exception,
+    };
+
+    private static string OneLine(string message) => message.ReplaceLineEndings(" ").Trim();
+
+    /// <summary>The line of this cell that led to the exception and, when it was thrown in code of an earlier cell, that place.</summary>
+    private static (int? Line, string? Deeper) Place(Exception exception, string cellName)
+    {
+        var frames = new StackTrace(exception, fNeedFileInfo: true).GetFrames()
+            .Where(frame => frame.GetFileLineNumber() > 0 && frame.GetFileName() is { } file && CellFile().IsMatch(file))
+            .Select(frame => (File: frame.GetFileName()!, Line: frame.GetFileLineNumber()))
+            .ToArray();
+        var here = frames.Where(frame => frame.File == cellName).Select(frame => (int?)frame.Line).FirstOrDefault();
+        return (here, frames.Length > 0 && frames[0].File != cellName ? $"{frames[0].File}, line {frames[0].Line}" : null);
+    }
+
+    [GeneratedRegex(@"^cell \d+$")]
+    private static partial Regex CellFile();
+}

@@ -1,0 +1,79 @@
+namespace LivePatchLab.Notebooks;
+
+/// <summary>
+/// The cell that the current flow of execution belongs to. It follows awaits and new threads, so that their output reaches the right cell, and it is closed
+/// when the cell ends: what a forgotten thread writes later is dropped, since it would stand under another cell or make two runs differ.
+/// </summary>
+internal sealed class CellScope(ICellOutput output, CancellationToken cancellation) : ICellOutput
+{
+    private static readonly AsyncLocal<CellScope?> Here = new();
+    private readonly Lock _lock = new();
+    private bool _closed;
+
+    public static CellScope? Current
+    {
+        get => Here.Value;
+        set => Here.Value = value;
+    }
+
+    public CancellationToken Cancellation => cancellation;
+
+    /// <summary>Runs something as part of a new scope, which is closed when it ends.</summary>
+    public static async Task<CellResult> Within(ICellOutput output, CancellationToken cancellation, Func<CellScope, Task<CellResult>> run)
+    {
+        ConsoleCapture.Install();
+        var scope = new CellScope(output, cancellation);
+        Current = scope;
+        try
+        {
+            return await run(scope);
+        }
+        finally
+        {
+            scope.Close();
+            Current = null;
+        }
+    }
+
+    public void Write(string stream, string text)
+    {
+        lock (_lock)
+        {
+            if (!_closed && text.Length > 0)
+                output.Write(stream, text);
+        }
+    }
+
+    public Action<MimeBundle> Display(MimeBundle bundle)
+    {
+        lock (_lock)
+        {
+            if (_closed)
+                return _ => { };
+            var replace = output.Display(bundle);
+            return next =>
+            {
+                lock (_lock)
+                {
+                    if (!_closed)
+                        replace(next);
+                }
+            };
+        }
+    }
+
+    public void Report(Progress progress)
+    {
+        lock (_lock)
+        {
+            if (!_closed)
+                output.Report(progress);
+        }
+    }
+
+    public void Close()
+    {
+        lock (_lock)
+            _closed = true;
+    }
+}

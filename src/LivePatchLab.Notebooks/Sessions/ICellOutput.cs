@@ -1,0 +1,29 @@
+namespace LivePatchLab.Notebooks;
+
+/// <summary>Where a running cell puts what it shows. Each host has one: a document, a Jupyter socket, .NET Interactive's context.</summary>
+public interface ICellOutput
+{
+    /// <param name="stream">"stdout" or "stderr".</param>
+    /// <param name="text">As it was written, with its line ends.</param>
+    void Write(string stream, string text);
+
+    /// <summary>Shows something now; what is returned replaces it in place.</summary>
+    Action<MimeBundle> Display(MimeBundle bundle);
+
+    /// <summary>How far a long work is. Hosts show it while it lasts and keep nothing of it.</summary>
+    void Report(Progress progress);
+}
+
+/// <summary>The variables that magics and C# cells share.</summary>
+public interface ISessionVariables
+{
+    void Set(string name, object? value, Type type);
+
+    bool TryGet(string name, out object? value);
+}
+
+/// <summary>Something displayed; <see cref="Update"/> puts another value in its place.</summary>
+public sealed class DisplayHandle(Action<MimeBundle> replace)
+{
+    public void Update(object? value) => replace(Formatter.Bundle(value));
+}
