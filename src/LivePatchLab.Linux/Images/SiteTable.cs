@@ -8,7 +8,10 @@ namespace LivePatchLab.Linux;
 /// </summary>
 public sealed class SiteTable
 {
-    internal SiteTable(string kernelName, GuestAddress textBase, IReadOnlyList<FtraceSite> sites)
+    /// <param name="kernelName">As uname -r prints it.</param>
+    /// <param name="textBase">Where .text begins.</param>
+    /// <param name="sites">Ascending, at least five bytes apart.</param>
+    public SiteTable(string kernelName, GuestAddress textBase, IReadOnlyList<FtraceSite> sites)
     {
         KernelName = kernelName;
         TextBase = textBase;

@@ -1,0 +1,195 @@
+using System.Diagnostics;
+using LivePatchLab.Linux;
+using LivePatchLab.Machine;
+using LivePatchLab.Patching;
+
+namespace LivePatchLab.Experiments;
+
+/// <summary>
+/// An emulated machine made ready: kernel text with its traced sites, a kernel to patch it, and CPUs that have something to
+/// do. CPU 0 is the one that patches.
+/// </summary>
+public sealed class LabMachine : IDisposable
+{
+    private readonly Dictionary<IPatchProtocol, IPatcher> _patchers = [];
+
+    /// <exception cref="BadInputException">The options ask for what there cannot be.</exception>
+    public LabMachine(LabMachineOptions options)
+    {
+        if (options.Cpus is < 1 or > MachineOptions.CpusMax)
+            throw new BadInputException($"{options.Cpus} CPUs: a machine has 1 to {MachineOptions.CpusMax} CPUs");
+        if (options.ActualWorkload == Workload.Loaded && options.Costs.Load is null)
+            throw new BadInputException($"the cost model {options.Costs.Name} knows no load; take workload idle or running, or the cost model loaded-24");
+
+        Options = options;
+        Machine = new(new MachineOptions
+        {
+            Cpus = options.Cpus,
+            Costs = options.Costs.Costs,
+            Fetch = options.Fetch,
+            Choices = new SeededChoices(options.Seed),
+            QuantumCyclesMax = (int)Math.Clamp(options.Costs.Costs.IpiLatency.Cycles, 20, 1000),
+        });
+        Kernel = new(Machine);
+        var table = options.Sites is { } sites ? SitePopulation.Take(options.Table, sites) : options.Table;
+        Text = SyntheticText.LayOut(Machine.Memory, table, options.Cpus);
+        Records = new(table.Sites.Where(s => s.IsEnabled).Select(s => s.Address), Text.FtraceCaller);
+        StartWorkload(options.ActualWorkload);
+    }
+
+    public LabMachineOptions Options { get; }
+
+    public SmpMachine Machine { get; }
+
+    public LinuxKernel Kernel { get; }
+
+    public SyntheticText Text { get; }
+
+    public FtraceRecords Records { get; }
+
+    public Workload Workload => Options.ActualWorkload;
+
+    /// <summary>Calls that the tracer has counted, all CPUs together.</summary>
+    public long TracerCalls => SumPerCpu(SyntheticText.CallsOffset);
+
+    /// <summary>Traced functions that the CPUs have called.</summary>
+    public long Visits => SumPerCpu(SyntheticText.VisitsOffset);
+
+    /// <summary>What ftrace would patch to bring all records to a state: nop to call, or back. Records that are there already need no change.</summary>
+    public IReadOnlyList<PatchSite> SitesFor(bool enable) =>
+    [
+        .. Records.Records.Select(record => record.TestRecord(enable) switch
+        {
+            FtraceUpdate.MakeCall => new PatchSite(record.Ip, FtraceRecords.NopReplace(), Records.CallReplace(record.Ip)),
+            FtraceUpdate.MakeNop => new PatchSite(record.Ip, Records.CallReplace(record.Ip), FtraceRecords.NopReplace()),
+            _ => new PatchSite(record.Ip, enable ? Records.CallReplace(record.Ip) : FtraceRecords.NopReplace(), null),
+        }),
+    ];
+
+    /// <summary>Turns tracing on or off at all sites, and has the records follow.</summary>
+    public PatchRun Switch(IPatchProtocol protocol, bool enable, CancellationToken cancellation = default)
+    {
+        var sites = SitesFor(enable);
+        var run = Patch(protocol, sites, cancellation);
+        for (var i = 0; i < sites.Count; i++)
+            if (sites[i].IsFinished) Records.Records[i].UpdateRecord(enable);
+        return run;
+    }
+
+    /// <summary>Replaces code by a protocol, from CPU 0, while the other CPUs go on, and looks whether all went as it may.</summary>
+    /// <param name="protocol">How.</param>
+    /// <param name="sites">What; in ascending order of addresses.</param>
+    /// <param name="cancellation">Leaves the machine in the middle of it.</param>
+    public PatchRun Patch(IPatchProtocol protocol, IReadOnlyList<PatchSite> sites, CancellationToken cancellation = default)
+    {
+        if (!_patchers.TryGetValue(protocol, out var patcher)) _patchers[protocol] = patcher = protocol.Attach(Kernel);
+        var started = Stopwatch.GetTimestamp();
+        var cpu = Machine.Cpus[0];
+        var startClock = cpu.ClockCycles;
+        var (syncRounds, bytesWritten) = (Kernel.SyncRounds, Kernel.TextBytesWritten);
+        var context = new PatchContext(Kernel, cpu);
+        Machine.Accounts.Restart(startClock);
+
+        using var watch = new SiteWatch(Machine, sites);
+        var task = cpu.Start(protocol.Name, UnderTextMutex(patcher, context, sites));
+        var stop = Machine.Run(task, cancellation: cancellation);
+        watch.IsComplete = stop == MachineStop.Completed;
+        if (watch.IsComplete && Workload == Workload.Running) RunGuests(AftermathCycles, cancellation);
+
+        return new()
+        {
+            Engine = protocol.Name,
+            Sites = sites.Count,
+            Cpus = Machine.Cpus.Count,
+            Seed = Options.Seed,
+            CostModel = Options.Costs.Name,
+            FetchModel = Options.Fetch.Name,
+            Workload = Workloads.NameOf(Workload),
+            SyncRounds = Kernel.SyncRounds - syncRounds,
+            BytesWritten = Kernel.TextBytesWritten - bytesWritten,
+            SimulatedCycles = (task.IsComplete ? task.CompletedClockCycles : cpu.ClockCycles) - startClock,
+            Costs = Machine.Costs,
+            HostSeconds = Stopwatch.GetElapsedTime(started).TotalSeconds,
+            Phases = [.. Machine.Accounts.Phases],
+            Failure = context.Failure,
+            Bug = Kernel.Bug,
+            Violation = watch.Violation ?? ViolationOf(stop) ?? (context.Failure is null && Kernel.Bug is null ? WrongText(sites) : null),
+            StateHash = Machine.Hash(),
+        };
+    }
+
+    /// <summary>Lets the CPUs go on for some cycles with nobody patching.</summary>
+    public MachineStop RunGuests(long cycles, CancellationToken cancellation = default)
+        => Machine.Run(clockLimitCycles: Machine.ClockCycles + cycles, cancellation: cancellation);
+
+    public void Dispose() => Machine.Dispose();
+
+    public override string ToString()
+        => $"{Machine.Cpus.Count} CPUs, {Workloads.NameOf(Workload)}; {Records.Records.Count:N0} traced sites of {Text.Table.KernelName}; costs {Options.Costs.Name}, fetch {Options.Fetch.Name}, seed {Options.Seed}";
+
+    /// <summary>How long the CPUs are watched after the patcher has returned, for old code that must not be seen any more.</summary>
+    private long AftermathCycles => 20_000;
+
+    private static IEnumerable<KernelStep> UnderTextMutex(IPatcher patcher, PatchContext context, IReadOnlyList<PatchSite> sites)
+    {
+        yield return context.TextMutex.Acquire();
+        foreach (var step in patcher.Apply(context, sites)) yield return step;
+        yield return new PhaseMark("");
+        yield return context.TextMutex.Release();
+    }
+
+    private Violation? ViolationOf(MachineStop stop) => stop switch
+    {
+        MachineStop.Fault => new(ViolationKind.UnhandledException, Machine.Fault!.Cpu, Machine.Fault.ClockCycles, Machine.Fault.Rip, $"nobody consumed {Machine.Fault.Vector.Mnemonic()} at {Machine.Fault.Rip}"),
+        MachineStop.Deadlock => new(ViolationKind.Deadlock, new(0), Machine.Cpus[0].ClockCycles, default, "deadlock: " + string.Join("; ", Machine.Waiting())),
+        _ => null,
+    };
+
+    private Violation? WrongText(IReadOnlyList<PatchSite> sites)
+    {
+        foreach (var site in sites)
+        {
+            var expected = site.NewCode ?? site.OldCode;
+            var actual = Machine.Memory.Read(site.Address, site.Length);
+            if (!actual.AsSpan().SequenceEqual(expected))
+                return new(ViolationKind.WrongText, new(0), Machine.Cpus[0].ClockCycles, site.Address, $"{site.Address} holds {Convert.ToHexStringLower(actual)} in the end, not {Convert.ToHexStringLower(expected)}");
+        }
+
+        return null;
+    }
+
+    private void StartWorkload(Workload workload)
+    {
+        foreach (var cpu in Machine.Cpus)
+        {
+            cpu.GsBase = Text.PerCpuBase(cpu.Id);
+            switch (workload)
+            {
+                case Workload.Running:
+                    StartDriver(cpu);
+                    break;
+                case Workload.Loaded when cpu.Id.Index > 0:
+                    cpu.Start("load", Options.Costs.Load!.Steps(Machine));
+                    break;
+            }
+        }
+    }
+
+    /// <summary>Each CPU starts elsewhere and goes through all functions in steps of its own, so that they meet the patcher and each other everywhere.</summary>
+    private void StartDriver(Cpu cpu)
+    {
+        var functions = (ulong)Text.FunctionCount;
+        var registers = cpu.Registers;
+        registers[7] = Text.FunctionTable.Value;
+        registers[6] = functions;
+        registers[2] = (ulong)cpu.Id.Index * functions / (ulong)Machine.Cpus.Count;
+        registers[1] = Strides[cpu.Id.Index % Strides.Length];
+        cpu.StartGuest(Text.DriverEntry, Text.StackTop(cpu.Id));
+    }
+
+    /// <summary>Primes, none of which divides a number of sites that matters, so that each CPU visits every function.</summary>
+    private static ulong[] Strides => [1, 7, 61, 509, 4093];
+
+    private long SumPerCpu(int offset)
+        => Machine.Cpus.Sum(cpu => (long)Machine.Memory.ReadUInt64(Text.PerCpuBase(cpu.Id) + offset));
+}

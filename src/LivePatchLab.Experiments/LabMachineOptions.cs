@@ -1,0 +1,29 @@
+using LivePatchLab.Linux;
+using LivePatchLab.Machine;
+
+namespace LivePatchLab.Experiments;
+
+/// <summary>What a machine of the lab is made of.</summary>
+public sealed record LabMachineOptions
+{
+    /// <summary>1 to <see cref="MachineOptions.CpusMax"/>.</summary>
+    public int Cpus { get; init; } = 4;
+
+    public CostPreset Costs { get; init; } = CostPreset.Quiet4;
+
+    public FetchModel Fetch { get; init; } = FetchModel.SdmWorst;
+
+    /// <summary>What all chance of the machine is drawn from.</summary>
+    public Seed Seed { get; init; } = new(1);
+
+    /// <summary>The sites, laid out at their real addresses. By default those of Debian's 6.1.0-56-cloud.</summary>
+    public SiteTable Table { get; init; } = EmbeddedKernels.Debian61Cloud;
+
+    /// <summary>How many sites, counted from the first; null for every one that the kernel enables.</summary>
+    public int? Sites { get; init; }
+
+    /// <summary>What the CPUs do meanwhile; null for what the cost preset says: <see cref="Workload.Loaded"/> where it knows a load, else <see cref="Workload.Idle"/>.</summary>
+    public Workload? Workload { get; init; }
+
+    internal Workload ActualWorkload => Workload ?? (Costs.Load is null ? Experiments.Workload.Idle : Experiments.Workload.Loaded);
+}

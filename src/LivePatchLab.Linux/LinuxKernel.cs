@@ -1,0 +1,64 @@
+using LivePatchLab.Machine;
+
+namespace LivePatchLab.Linux;
+
+/// <summary>A handler that do_int3() asks: consumes the #BP by setting <see cref="TrapFrame.Consumed"/>, or leaves it to the next.</summary>
+public delegate IEnumerable<KernelStep> Int3Handler(Cpu cpu, TrapFrame regs);
+
+/// <summary>What a patcher stands on: the parts of a Linux kernel that patching needs, running on an emulated machine.</summary>
+public sealed class LinuxKernel
+{
+    private readonly List<Int3Handler> _int3Handlers = [];
+
+    public LinuxKernel(SmpMachine machine)
+    {
+        Machine = machine;
+        machine.SetTrapHandler(TrapVector.Breakpoint, DoInt3);
+    }
+
+    public SmpMachine Machine { get; }
+
+    /// <summary>Serialises all who change kernel text (kernel/extable.c).</summary>
+    public KernelLock TextMutex { get; } = new("text_mutex");
+
+    public FaultInjection Faults { get; set; } = new();
+
+    /// <summary>Rounds in which every CPU was made to serialise.</summary>
+    public long SyncRounds { get; internal set; }
+
+    /// <summary>Bytes of text written.</summary>
+    public long TextBytesWritten { get; private set; }
+
+    /// <summary>What BUG_ON() found, or null: the kernel is no longer to be trusted.</summary>
+    public string? Bug { get; private set; }
+
+    /// <summary>Asks a handler about every #BP, after those that were registered before it.</summary>
+    public void RegisterInt3Handler(Int3Handler handler) => _int3Handlers.Add(handler);
+
+    public void UnregisterInt3Handler(Int3Handler handler) => _int3Handlers.Remove(handler);
+
+    /// <summary>BUG_ON(): a step that stops the machine.</summary>
+    public KernelStep RaiseBug(string what)
+    {
+        Bug ??= what;
+        return new StopRun($"BUG: {what}");
+    }
+
+    internal bool StoreText(Cpu cpu, GuestAddress address, ReadOnlySpan<byte> bytes)
+    {
+        if (!cpu.Machine.TryStoreCode(cpu, address, bytes)) return false;
+        TextBytesWritten += bytes.Length;
+        return true;
+    }
+
+    /// <summary>do_int3() of arch/x86/kernel/traps.c, v3.12: asks one handler after the other; the CPU dies of what nobody consumes.</summary>
+    private IEnumerable<KernelStep> DoInt3(Cpu cpu, TrapFrame regs)
+    {
+        yield return new Delay(Machine.Costs.BreakpointHandler, "do_int3");
+        foreach (var handler in _int3Handlers)
+        {
+            foreach (var step in handler(cpu, regs)) yield return step;
+            if (regs.Consumed) yield break;
+        }
+    }
+}

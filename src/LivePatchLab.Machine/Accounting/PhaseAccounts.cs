@@ -1,0 +1,74 @@
+namespace LivePatchLab.Machine;
+
+/// <summary>The account of a run, by phase and CPU. A phase that is entered again goes on where it left off.</summary>
+public sealed class PhaseAccounts
+{
+    private readonly int _cpus;
+    private readonly List<PhaseAccount> _phases = [];
+    private PhaseAccount _current;
+    private long _enteredClockCycles;
+
+    internal PhaseAccounts(int cpus)
+    {
+        _cpus = cpus;
+        _current = new("", cpus);
+        _phases.Add(_current);
+    }
+
+    /// <summary>The phases in the order of their first entering; the first, without a name, is what lies outside all others.</summary>
+    public IReadOnlyList<PhaseAccount> Phases => _phases;
+
+    /// <summary>The phase that is on now; empty outside all phases.</summary>
+    public string Current => _current.Name;
+
+    internal CpuAccount[] Running { get; private set; } = [];
+
+    internal void Enter(string phase, long clockCycles)
+    {
+        _current.DurationCycles += clockCycles - _enteredClockCycles;
+        _enteredClockCycles = clockCycles;
+        if (_current.Name != phase) _current = _phases.Find(p => p.Name == phase) ?? Add(phase);
+        Running = _current.Cpus;
+    }
+
+    /// <summary>Begins a new account; what was handed out of the last one stays as it is.</summary>
+    public void Restart(long clockCycles)
+    {
+        _phases.Clear();
+        _current = Add("");
+        _enteredClockCycles = clockCycles;
+        Running = _current.Cpus;
+    }
+
+    private PhaseAccount Add(string phase)
+    {
+        var account = new PhaseAccount(phase, _cpus);
+        _phases.Add(account);
+        return account;
+    }
+}
+
+/// <summary>What happened during one phase of a run.</summary>
+public sealed class PhaseAccount
+{
+    internal PhaseAccount(string name, int cpus)
+    {
+        Name = name;
+        Cpus = new CpuAccount[cpus];
+    }
+
+    public string Name { get; }
+
+    /// <summary>How long the phase was on, by the clock of the CPU that entered and left it.</summary>
+    public long DurationCycles { get; internal set; }
+
+    /// <summary>One account a CPU.</summary>
+    public CpuAccount[] Cpus { get; }
+
+    public CpuAccount Total()
+    {
+        var total = default(CpuAccount);
+        foreach (ref readonly var cpu in Cpus.AsSpan()) total.Add(cpu);
+        return total;
+    }
+}

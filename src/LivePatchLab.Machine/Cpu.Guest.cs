@@ -1,0 +1,109 @@
+namespace LivePatchLab.Machine;
+
+/// <summary>Guest code: running it, and what to do when the interpreter comes back.</summary>
+public sealed unsafe partial class Cpu
+{
+    /// <summary>So that a lone CPU with nobody to wait for still looks up now and then.</summary>
+    private const long RunInstructionsMax = 1_000_000;
+
+    private void RunGuest()
+    {
+        var until = Machine.RunLimitCycles;
+        if (_pendingIpis.Count > 0 && InterruptsEnabled) until = Math.Min(until, _pendingIpis[0].ArrivalCycles);
+        var perInstruction = Machine.Costs.Instruction.Cycles;
+        var instructions = Math.Clamp((until - ClockCycles + perInstruction - 1) / perInstruction, 1, RunInstructionsMax);
+        if (Machine.Events.WantsRetired) instructions = 1;
+
+        var rip = State->Rip;
+        State->Clock = (ulong)ClockCycles;
+        var retired = Machine.Interpreter.Run(State, instructions);
+        RetiredInstructions += retired;
+        ClockCycles += retired * perInstruction;
+        if (retired > 0 && Machine.Events.WantsRetired) Machine.Events.RaiseRetired(this, new(rip));
+
+        switch (State->Exit)
+        {
+            case ExecutionExit.Trap:
+                TakeTrap();
+                break;
+            case ExecutionExit.Halt:
+                Activity = CpuActivity.Halted;
+                break;
+            case ExecutionExit.Syscall:
+                Machine.DoSystemCall(this);
+                break;
+            case ExecutionExit.Serialised:
+                Serialise(SerialisingEvents.Instruction);
+                break;
+            case ExecutionExit.InterruptReturn:
+                Serialise(SerialisingEvents.InterruptReturn);
+                break;
+            case ExecutionExit.Budget:
+            case ExecutionExit.InterruptsEnabled:
+            case ExecutionExit.CodeStored:
+            case ExecutionExit.DirtyLine:
+                break;
+        }
+    }
+
+    private void TakeTrap()
+    {
+        var vector = (TrapVector)State->TrapVector;
+        ref var account = ref Account;
+        account.Traps++;
+        if (vector == TrapVector.Breakpoint) account.Breakpoints++;
+        var frame = new TrapFrame
+        {
+            Vector = vector,
+            ErrorCode = State->TrapErrorCode,
+            FaultAddress = new(State->TrapAddress),
+            Rip = new(State->Rip),
+            Rflags = Rflags,
+            Rsp = new(State->Registers[4]),
+        };
+        var entered = ClockCycles;
+        var handler = Machine.TrapHandlers[(int)vector];
+        if (handler is null)
+        {
+            Machine.Events.RaiseTrapped(this, frame);
+            Die(frame);
+            return;
+        }
+
+        ClockCycles += Machine.Costs.BreakpointEntry.Cycles;
+        Serialise(SerialisingEvents.InterruptDelivery);
+        Machine.Events.RaiseTrapped(this, frame);
+        var enabled = InterruptsEnabled;
+        if (vector != TrapVector.Breakpoint || Machine.Fetch.BreakpointGate == GateType.Interrupt) InterruptsEnabled = false;
+        _routines.Add(new(vector.Mnemonic(), handler(this, frame).GetEnumerator(), RoutineKind.Trap)
+        {
+            Frame = frame,
+            InterruptsWereEnabled = enabled,
+            EnteredClockCycles = entered,
+        });
+    }
+
+    private void FinishTrap(KernelRoutine routine)
+    {
+        var frame = routine.Frame!;
+        if (!frame.Consumed)
+        {
+            Die(frame);
+            return;
+        }
+
+        ClockCycles += Machine.Costs.InterruptExit.Cycles;
+        Serialise(SerialisingEvents.InterruptReturn);
+        Rip = frame.Rip;
+        State->Registers[4] = frame.Rsp.Value;
+        Rflags = frame.Rflags;
+        InterruptsEnabled = routine.InterruptsWereEnabled;
+        Account.HandlerCycles += ClockCycles - routine.EnteredClockCycles;
+    }
+
+    private void Die(TrapFrame frame)
+    {
+        var rip = frame.Vector == TrapVector.Breakpoint ? frame.Rip - 1 : frame.Rip;
+        Machine.Stop(new GuestFault(Id, frame.Vector, frame.ErrorCode, rip, frame.FaultAddress, ClockCycles));
+    }
+}

@@ -1,0 +1,99 @@
+namespace LivePatchLab.Machine;
+
+/// <summary>Function-call IPIs: sending, landing, and the way in and out of their handlers.</summary>
+public sealed unsafe partial class Cpu
+{
+    private readonly record struct PendingIpi(long ArrivalCycles, IpiRound Round);
+
+    /// <summary>Sends one function-call IPI to each other CPU that is online.</summary>
+    internal IpiRound SendToOthers(IpiFunction function)
+    {
+        var round = new IpiRound(this, function);
+        var costs = Machine.Costs;
+        var jitter = (int)costs.IpiJitter.Cycles;
+        var clock = ClockCycles;
+        foreach (var target in Machine.Cpus)
+        {
+            if (target == this || target.Activity == CpuActivity.Parked) continue;
+            clock += costs.IpiSend.Cycles;
+            round.Targets++;
+            round.Pending++;
+            var latency = costs.IpiLatency.Cycles + (jitter > 0 ? Machine.Choices.Choose(ChoicePoint.IpiLatency, jitter + 1) : 0);
+            target.Receive(new(clock + latency, round));
+        }
+
+        Account.IpisSent += round.Targets;
+        return round;
+    }
+
+    private void Receive(PendingIpi ipi)
+    {
+        if (Activity == CpuActivity.Idle && _routines.Count == 0 && _pendingIpis.Count == 0 && InterruptsEnabled && ipi.Round.Function.IsIndivisible)
+        {
+            // A halted CPU has no instruction with which to observe, or be observed in, the time until the IPI lands: taking it
+            // here and now gives the same clocks and the same versions as taking it in its turn, and costs a tenth.
+            ClockCycles = Math.Max(ClockCycles, ipi.ArrivalCycles) + Machine.Costs.IdleExit.Cycles;
+            Enter(ipi.Round);
+            return;
+        }
+
+        var at = _pendingIpis.Count;
+        while (at > 0 && _pendingIpis[at - 1].ArrivalCycles > ipi.ArrivalCycles) at--;
+        _pendingIpis.Insert(at, ipi);
+        Machine.Reconsider(this);
+    }
+
+    /// <summary>Waits, halted or spinning, for the next IPI and takes it; false when none is under way or interrupts are off.</summary>
+    private bool AwaitIpi()
+    {
+        if (_pendingIpis.Count == 0 || !InterruptsEnabled) return false;
+        var arrival = _pendingIpis[0].ArrivalCycles;
+        if (arrival > ClockCycles)
+        {
+            if (arrival >= Machine.RunLimitCycles) return false;
+            if (_routines.Count > 0) Account.WaitCycles += arrival - ClockCycles;
+            ClockCycles = arrival;
+        }
+
+        if (_routines.Count == 0) ClockCycles += Machine.Costs.IdleExit.Cycles;
+        TakeIpi();
+        return true;
+    }
+
+    private void TakeIpi()
+    {
+        var round = _pendingIpis[0].Round;
+        _pendingIpis.RemoveAt(0);
+        if (Activity == CpuActivity.Halted) Activity = CpuActivity.Guest;
+        Enter(round);
+    }
+
+    private void Enter(IpiRound round)
+    {
+        var entered = ClockCycles;
+        ref var account = ref Account;
+        account.IpisTaken++;
+        ClockCycles += Machine.Costs.InterruptEntry.Cycles;
+        Serialise(SerialisingEvents.InterruptDelivery);
+        if (Machine.Events.WantsIpis) Machine.Events.RaiseIpiTaken(this, round);
+        InterruptsEnabled = false;
+        if (round.Function.IsIndivisible)
+        {
+            ClockCycles += round.Function.Call(this);
+            round.Acknowledge(ClockCycles);
+            LeaveInterrupt(entered);
+            return;
+        }
+
+        var steps = round.Function.Steps(this) ?? throw new InvalidOperationException($"{round.Function.Name} is not indivisible and has no steps");
+        _routines.Add(new(round.Function.Name, steps.GetEnumerator(), RoutineKind.Interrupt) { Round = round, EnteredClockCycles = entered });
+    }
+
+    private void LeaveInterrupt(long enteredClockCycles)
+    {
+        ClockCycles += Machine.Costs.InterruptExit.Cycles;
+        Serialise(SerialisingEvents.InterruptReturn);
+        InterruptsEnabled = true;
+        Account.HandlerCycles += ClockCycles - enteredClockCycles;
+    }
+}

@@ -1,0 +1,33 @@
+namespace LivePatchLab.Machine;
+
+/// <summary>What a machine is made of.</summary>
+public sealed record MachineOptions
+{
+    public const int CpusMax = 1024;
+
+    /// <summary>1 to <see cref="CpusMax"/>.</summary>
+    public int Cpus
+    {
+        get;
+        init => field = value is >= 1 and <= CpusMax
+            ? value
+            : throw new ArgumentOutOfRangeException(nameof(value), value, $"a machine has 1 to {CpusMax} CPUs");
+    } = 2;
+
+    public CostModel Costs { get; init; } = CostModel.Unit;
+
+    public FetchModel Fetch { get; init; } = FetchModel.Ideal;
+
+    /// <summary>Where chance comes from.</summary>
+    public IChoiceSource Choices { get; init; } = new SeededChoices(new Seed(1));
+
+    /// <summary>
+    /// The most cycles by which a CPU may run ahead of the one furthest behind; how many it is each time is asked of chance. No
+    /// signal between CPUs travels faster than an IPI, so a quantum below its latency lands every IPI in time.
+    /// </summary>
+    public int QuantumCyclesMax
+    {
+        get;
+        init => field = value >= 1 ? value : throw new ArgumentOutOfRangeException(nameof(value), value, "a quantum has at least 1 cycle");
+    } = 100;
+}

@@ -1,0 +1,40 @@
+namespace LivePatchLab.Machine;
+
+/// <summary>What a function-call IPI has its target do, with interrupts off.</summary>
+public abstract class IpiFunction
+{
+    public abstract string Name { get; }
+
+    /// <summary>The function's steps on a target; null where the function is one indivisible act, done by <see cref="Call"/>.</summary>
+    public virtual IEnumerable<KernelStep>? Steps(Cpu cpu) => null;
+
+    /// <summary>True when <see cref="Call"/> is the whole function.</summary>
+    public virtual bool IsIndivisible => true;
+
+    /// <summary>Does an indivisible function.</summary>
+    /// <returns>The cycles that it takes.</returns>
+    protected internal virtual long Call(Cpu cpu) => 0;
+}
+
+/// <summary>The CPUs that one function-call IPI went to, and who of them has not answered yet.</summary>
+internal sealed class IpiRound(Cpu initiator, IpiFunction function)
+{
+    public IpiFunction Function { get; } = function;
+
+    public Cpu Initiator { get; } = initiator;
+
+    public int Targets { get; set; }
+
+    public int Pending { get; set; }
+
+    public long LastAcknowledgedCycles { get; private set; }
+
+    /// <summary>Set while the initiator waits for this round.</summary>
+    public KernelRoutine? Waiter { get; set; }
+
+    public void Acknowledge(long clockCycles)
+    {
+        if (clockCycles > LastAcknowledgedCycles) LastAcknowledgedCycles = clockCycles;
+        if (--Pending == 0 && Waiter is not null) Initiator.Wake(Waiter, LastAcknowledgedCycles);
+    }
+}

@@ -1,0 +1,80 @@
+namespace LivePatchLab.Machine;
+
+/// <summary>A variable of kernel code that several CPUs share. It is read and written by steps only.</summary>
+public sealed class KernelVariable<T>(string name, T initial)
+{
+    private readonly List<(Cpu Cpu, KernelRoutine Routine, Func<T, bool> Until)> _spinning = [];
+
+    public string Name { get; } = name;
+
+    /// <summary>The value in memory, for tests and views; a routine reads it by <see cref="Load"/>.</summary>
+    public T Value { get; private set; } = initial;
+
+    /// <summary>A step that reads the variable.</summary>
+    public LoadVariable<T> Load() => new(this);
+
+    /// <summary>A step that writes it.</summary>
+    public KernelStep Store(T value) => new StoreVariable<T>(this, _ => value, () => $"{Name} = {Show(value)}");
+
+    /// <summary>A step that reads, changes and writes it as one: a locked operation.</summary>
+    public KernelStep Update(string what, Func<T, T> change) => new StoreVariable<T>(this, change, () => $"{Name} {what}");
+
+    /// <summary>A step that reads the variable again and again until it holds what is wanted.</summary>
+    public KernelStep SpinUntil(string what, Func<T, bool> until) => new SpinVariable<T>(this, until, what);
+
+    internal void Write(Cpu writer, T value)
+    {
+        Value = value;
+        for (var i = _spinning.Count - 1; i >= 0; i--)
+        {
+            var (cpu, routine, until) = _spinning[i];
+            if (!until(value)) continue;
+            _spinning.RemoveAt(i);
+            cpu.Wake(routine, writer.ClockCycles + cpu.Machine.Costs.CacheMiss);
+        }
+    }
+
+    internal void Spin(Cpu cpu, Func<T, bool> until)
+    {
+        if (until(Value)) return;
+        _spinning.Add((cpu, cpu.Block(), until));
+    }
+
+    private static string Show(T value) => value is null ? "null" : value is Delegate ? "function" : value.ToString() ?? "";
+}
+
+/// <summary>A read of a kernel variable; <see cref="Value"/> holds what was read once the step is done.</summary>
+public sealed class LoadVariable<T>(KernelVariable<T> variable) : KernelStep
+{
+    public T Value { get; private set; } = default!;
+
+    public override string Describe() => $"read {variable.Name}";
+
+    protected internal override long Execute(Cpu cpu)
+    {
+        Value = variable.Value;
+        return cpu.Machine.Costs.VariableAccess;
+    }
+}
+
+internal sealed class StoreVariable<T>(KernelVariable<T> variable, Func<T, T> change, Func<string> describe) : KernelStep
+{
+    public override string Describe() => describe();
+
+    protected internal override long Execute(Cpu cpu)
+    {
+        variable.Write(cpu, change(variable.Value));
+        return cpu.Machine.Costs.VariableAccess;
+    }
+}
+
+internal sealed class SpinVariable<T>(KernelVariable<T> variable, Func<T, bool> until, string what) : KernelStep
+{
+    public override string Describe() => $"spin until {variable.Name} {what}";
+
+    protected internal override long Execute(Cpu cpu)
+    {
+        variable.Spin(cpu, until);
+        return cpu.Machine.Costs.VariableAccess;
+    }
+}

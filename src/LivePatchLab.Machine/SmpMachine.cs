@@ -1,0 +1,235 @@
+using System.Runtime.InteropServices;
+
+namespace LivePatchLab.Machine;
+
+/// <summary>How a call of <see cref="SmpMachine.Run"/> ended.</summary>
+public enum MachineStop
+{
+    /// <summary>The routine that was waited for is complete.</summary>
+    Completed,
+
+    /// <summary>Nothing is left to do: every CPU is idle, halted or parked.</summary>
+    Idle,
+
+    /// <summary>Routines wait for each other and no CPU can go on.</summary>
+    Deadlock,
+
+    /// <summary>An exception that nobody consumed: <see cref="SmpMachine.Fault"/>.</summary>
+    Fault,
+
+    /// <summary>The CPU furthest behind has reached the limit that was given.</summary>
+    ClockLimit,
+
+    /// <summary>Somebody asked for it by <see cref="SmpMachine.RequestStop"/>.</summary>
+    Requested,
+}
+
+/// <summary>The handler of an exception: its steps run on the CPU that took it.</summary>
+public delegate IEnumerable<KernelStep> TrapHandler(Cpu cpu, TrapFrame frame);
+
+/// <summary>
+/// An emulated SMP x86-64 machine. The CPU that is furthest behind runs next, for a quantum at most; whatever is undetermined
+/// is asked of <see cref="Choices"/>; so options and choices in, the same run out. Not thread-safe: one machine, one thread.
+/// </summary>
+public sealed unsafe class SmpMachine : IDisposable
+{
+    /// <summary>So that a CPU with nobody to wait for still lets <see cref="Run"/> look at its cancellation now and then.</summary>
+    private const long LoneRunCyclesMax = 10_000_000;
+
+    private readonly CpuState* _states;
+    private readonly Cpu[] _cpus;
+    private readonly ReadyQueue _ready;
+    private readonly int _quantumCyclesMax;
+    private Cpu? _running;
+    private int _runningQuantumCycles = 1;
+    private KernelRoutine? _awaited;
+    private bool _stopRequested;
+
+    public SmpMachine(MachineOptions options)
+    {
+        Costs = options.Costs;
+        Fetch = options.Fetch;
+        Choices = options.Choices;
+        _quantumCyclesMax = options.QuantumCyclesMax;
+        Memory = new();
+        Versions = new(Memory, Fetch, Choices, options.Cpus, id => _cpus![id.Index].ClockCycles);
+        Interpreter = new(Memory, Versions);
+        Versions.LineChanged = Interpreter.InvalidateLine;
+        var relay = new DirtyFetchRelay(this);
+        Events.DirtyFetchSubscribersChanged = any => Interpreter.FetchObserver = any ? relay : null;
+        Accounts = new(options.Cpus);
+        Accounts.Restart(0);
+
+        _states = (CpuState*)NativeMemory.AlignedAlloc((nuint)(options.Cpus * sizeof(CpuState)), 64);
+        NativeMemory.Clear(_states, (nuint)(options.Cpus * sizeof(CpuState)));
+        _cpus = new Cpu[options.Cpus];
+        _ready = new(options.Cpus);
+        for (var i = 0; i < options.Cpus; i++)
+        {
+            Interpreter.Attach(&_states[i], i);
+            _cpus[i] = new(this, new(i), &_states[i]);
+        }
+    }
+
+    ~SmpMachine() => NativeMemory.AlignedFree(_states);
+
+    public IReadOnlyList<Cpu> Cpus => _cpus;
+
+    public GuestMemory Memory { get; }
+
+    public CostModel Costs { get; }
+
+    public FetchModel Fetch { get; }
+
+    public IChoiceSource Choices { get; }
+
+    public MachineEvents Events { get; } = new();
+
+    /// <summary>The account of what the CPUs met, by phase.</summary>
+    public PhaseAccounts Accounts { get; }
+
+    /// <summary>The exception that stopped the machine, or null.</summary>
+    public GuestFault? Fault { get; private set; }
+
+    /// <summary>The clock of the CPU that is furthest ahead.</summary>
+    public long ClockCycles => _cpus.Max(c => c.ClockCycles);
+
+    /// <summary>Does SYSCALL for guest programs; where there is none, SYSCALL is #UD.</summary>
+    public Action<Cpu>? SystemCall { get; set; }
+
+    internal CodeVersions Versions { get; }
+
+    internal Interpreter Interpreter { get; }
+
+    internal TrapHandler?[] TrapHandlers { get; } = new TrapHandler?[32];
+
+    /// <summary>The clock at which the running CPU gives way.</summary>
+    internal long RunLimitCycles { get; private set; }
+
+    /// <summary>Installs, or with null removes, the handler of an exception. An exception without one stops the machine.</summary>
+    public void SetTrapHandler(TrapVector vector, TrapHandler? handler) => TrapHandlers[(int)vector] = handler;
+
+    /// <summary>Runs the machine.</summary>
+    /// <param name="until">Stop when this routine is complete; null to run on while there is anything to do.</param>
+    /// <param name="clockLimitCycles">Stop when every CPU that can go on has reached this clock.</param>
+    /// <param name="cancellation">Looked at between quanta.</param>
+    /// <exception cref="OperationCanceledException">It was cancelled; the machine can be run on.</exception>
+    public MachineStop Run(KernelRoutine? until = null, long clockLimitCycles = long.MaxValue, CancellationToken cancellation = default)
+    {
+        _awaited = until;
+        _stopRequested = until is { IsComplete: true };
+        while (!_stopRequested)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            if (_ready.IsEmpty)
+            {
+                return until is null && !_cpus.Any(c => c.IsWaiting) ? MachineStop.Idle : MachineStop.Deadlock;
+            }
+
+            if (_ready.FirstClock >= clockLimitCycles)
+            {
+                foreach (var cpu in _cpus) cpu.SpendUntil(clockLimitCycles);
+                return MachineStop.ClockLimit;
+            }
+
+            RunFirst(clockLimitCycles);
+        }
+
+        if (Fault is not null) return MachineStop.Fault;
+        return until is { IsComplete: true } ? MachineStop.Completed : MachineStop.Requested;
+    }
+
+    /// <summary>Ends the current <see cref="Run"/> after the step that is being done; for observers that have seen enough.</summary>
+    public void RequestStop()
+    {
+        _stopRequested = true;
+        RunLimitCycles = long.MinValue;
+    }
+
+    /// <summary>Why <see cref="Run"/> reported a deadlock: who waits, and in which step.</summary>
+    public IEnumerable<string> Waiting() => _cpus
+        .Where(c => c.IsWaiting)
+        .Select(c => $"{c.Id}{(c.InterruptsEnabled ? "" : " (interrupts off)")}: {c.Routine!.Name}, {c.Routine.Steps.Current.Describe()}");
+
+    public StateHash Hash()
+    {
+        var hasher = default(StateHasher);
+        foreach (var cpu in _cpus) cpu.AddTo(ref hasher);
+        foreach (var (start, length) in Memory.Regions)
+            for (var offset = 0L; offset < length; offset += GuestMemory.PageBytes)
+                hasher.AddPage((start + offset).Value, new(Memory.Origin + (long)(start + offset).Value, GuestMemory.PageBytes));
+        return hasher.Result;
+    }
+
+    public void Dispose()
+    {
+        Interpreter.Dispose();
+        Memory.Dispose();
+    }
+
+    /// <summary>Stores code for a CPU, through an alias that may be written; false where it is not mapped.</summary>
+    public bool TryStoreCode(Cpu cpu, GuestAddress address, ReadOnlySpan<byte> bytes)
+    {
+        if (!Memory.IsMapped(address, bytes.Length)) return false;
+        Versions.Store(cpu.Id, address, bytes);
+        Events.RaiseCodeStored(cpu, address, bytes.Length);
+        return true;
+    }
+
+    internal void DoSystemCall(Cpu cpu)
+    {
+        if (SystemCall is not null) SystemCall(cpu);
+        else Stop(new(cpu.Id, TrapVector.InvalidOpcode, 0, cpu.Rip - 2, default, cpu.ClockCycles));
+    }
+
+    internal void Stop(GuestFault fault)
+    {
+        Fault ??= fault;
+        RequestStop();
+    }
+
+    internal void NoteCompleted(KernelRoutine routine)
+    {
+        if (routine == _awaited) RequestStop();
+    }
+
+    /// <summary>Something about a CPU has changed: finds out anew whether and when it can go on.</summary>
+    internal void Reconsider(Cpu cpu)
+    {
+        if (cpu == _running) return;
+        if (cpu.ReadyClock is not { } clock)
+        {
+            _ready.Remove(cpu.Id.Index);
+            return;
+        }
+
+        _ready.Set(cpu.Id.Index, clock);
+        RunLimitCycles = Math.Min(RunLimitCycles, clock + _runningQuantumCycles);
+    }
+
+    private void RunFirst(long clockLimitCycles)
+    {
+        var start = _ready.FirstClock;
+        var cpu = _cpus[_ready.Pop()];
+        _running = cpu;
+        if (_ready.IsEmpty)
+        {
+            _runningQuantumCycles = 1;
+            RunLimitCycles = Math.Min(clockLimitCycles, start + LoneRunCyclesMax);
+        }
+        else
+        {
+            _runningQuantumCycles = _quantumCyclesMax > 1 ? 1 + Choices.Choose(ChoicePoint.Quantum, _quantumCyclesMax) : 1;
+            RunLimitCycles = Math.Min(clockLimitCycles, _ready.FirstClock + _runningQuantumCycles);
+        }
+
+        cpu.Run();
+        _running = null;
+        Reconsider(cpu);
+    }
+
+    private sealed class DirtyFetchRelay(SmpMachine machine) : IFetchObserver
+    {
+        public void OnDirtyFetch(int cpu, GuestAddress rip, ReadOnlySpan<byte> bytes) => machine.Events.RaiseDirtyFetched(machine._cpus[cpu], rip, bytes);
+    }
+}

@@ -1,0 +1,39 @@
+using LivePatchLab.Linux;
+using LivePatchLab.Machine;
+
+namespace LivePatchLab.Patching;
+
+/// <summary>What a protocol sees of the kernel while it runs: the steps it can take, and where it reports a failure.</summary>
+public sealed class PatchContext(LinuxKernel kernel, Cpu cpu)
+{
+    public LinuxKernel Kernel { get; } = kernel;
+
+    /// <summary>The CPU that the patcher runs on.</summary>
+    public Cpu Cpu { get; } = cpu;
+
+    public KernelLock TextMutex => Kernel.TextMutex;
+
+    public CostModel Costs => Kernel.Machine.Costs;
+
+    /// <summary>Set by the protocol when it has failed.</summary>
+    public PatchFailure? Failure { get; set; }
+
+    /// <summary>on_each_cpu(do_sync_core)</summary>
+    public RunSync RunSync() => new(Kernel);
+
+    public TextPoke TextPoke(GuestAddress address, ReadOnlyMemory<byte> opcode) => new(Kernel, address, opcode);
+
+    public ProbeKernelRead ProbeKernelRead(GuestAddress address, int length) => new(Kernel, address, length);
+
+    public ProbeKernelWrite ProbeKernelWrite(GuestAddress address, ReadOnlyMemory<byte> opcode, TextMapping mapping) => new(Kernel, address, opcode, mapping);
+
+    /// <summary>Going on to the next record of a list.</summary>
+    public KernelStep NextRecord() => new Delay(Costs.RecordStep, "next record");
+
+    /// <summary>Runs a client's callback, unless it is to fail.</summary>
+    public int Call(Func<int> callback)
+    {
+        var error = Kernel.Faults.Try(FaultPoint.Callback);
+        return error != 0 ? error : callback();
+    }
+}

@@ -1,0 +1,32 @@
+using LivePatchLab.Machine;
+
+namespace LivePatchLab.Patching;
+
+/// <summary>One instruction to be replaced by another of the same length.</summary>
+public sealed class PatchSite
+{
+    /// <param name="address">The first byte of the instruction.</param>
+    /// <param name="oldCode">The bytes that must be there.</param>
+    /// <param name="newCode">The bytes that shall be there; null where the site is in its final state already.</param>
+    public PatchSite(GuestAddress address, byte[] oldCode, byte[]? newCode)
+    {
+        if (newCode is not null && newCode.Length != oldCode.Length)
+            throw new ArgumentException($"the site at {address} has {oldCode.Length} bytes, and {newCode.Length} shall replace them: the lengths must be equal", nameof(newCode));
+        Address = address;
+        OldCode = oldCode;
+        NewCode = newCode;
+    }
+
+    public GuestAddress Address { get; }
+
+    public byte[] OldCode { get; }
+
+    public byte[]? NewCode { get; }
+
+    public int Length => OldCode.Length;
+
+    /// <summary>Set by the client's finish callback: the client knows the site in its new state.</summary>
+    public bool IsFinished { get; set; }
+
+    public override string ToString() => $"{Address}: {Convert.ToHexStringLower(OldCode)} -> {(NewCode is null ? "as it is" : Convert.ToHexStringLower(NewCode))}";
+}

@@ -1,0 +1,24 @@
+using LivePatchLab.Linux;
+
+namespace LivePatchLab.Patching;
+
+/// <summary>The protocols that the lab knows.</summary>
+public static class Protocols
+{
+    public static IPatchProtocol StopMachine { get; } = new StopMachineProtocol();
+
+    public static IPatchProtocol Ftrace2012 { get; } = new Ftrace2012();
+
+    public static IPatchProtocol TextPokeBp { get; } = new TextPokeBp();
+
+    public static IPatchProtocol TextPokeBpList { get; } = new TextPokeBpList();
+
+    public static IReadOnlyList<IPatchProtocol> All { get; } = [StopMachine, Ftrace2012, TextPokeBp, TextPokeBpList];
+
+    /// <summary>The protocol of a name.</summary>
+    /// <exception cref="BadInputException">There is none; the message names the nearest.</exception>
+    public static IPatchProtocol Named(string name) => Suggestion.Find(All, p => p.Name, name, "protocol");
+
+    /// <summary>The protocol with the sync after one of its phases left out.</summary>
+    public static IPatchProtocol Without(this IPatchProtocol protocol, string phase) => new WithoutSync(protocol, phase);
+}

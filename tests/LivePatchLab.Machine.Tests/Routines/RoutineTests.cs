@@ -1,0 +1,190 @@
+namespace LivePatchLab.Machine.Tests;
+
+public sealed class RoutineTests
+{
+    private static readonly CostModel Costs = CostModel.Unit with
+    {
+        IpiSend = new(10, "test"),
+        IpiLatency = new(100, "test"),
+        IdleExit = new(50, "test"),
+        InterruptEntry = new(20, "test"),
+        InterruptExit = new(5, "test"),
+        AcknowledgeRead = new(7, "test"),
+    };
+
+    [Fact]
+    public void Steps_cost_what_the_model_says()
+    {
+        using var machine = Make(1);
+        var routine = machine.Cpus[0].Start("test", [new Delay(100), Fence.Full, Serialise.Core]);
+        machine.Run(routine).ShouldBe(MachineStop.Completed);
+        routine.CompletedClockCycles.ShouldBe(102);
+    }
+
+    [Fact]
+    public void An_ipi_to_idle_cpus_costs_sending_latency_waking_handler_and_the_reading_of_each_answer()
+    {
+        using var machine = Make(3);
+        var function = new Probe(handlerCycles: 30);
+        var routine = machine.Cpus[0].Start("test", [new CallFunction(function, wait: true)]);
+        machine.Run(routine).ShouldBe(MachineStop.Completed);
+
+        // The second IPI leaves at 20, lands at 120, wakes its CPU until 170, enters until 190, runs until 220; then two answers.
+        routine.CompletedClockCycles.ShouldBe(220 + (2 * 7));
+        function.RanOn.ShouldBe([1, 2]);
+        machine.Accounts.Phases[0].Cpus[0].WaitCycles.ShouldBe(200);
+        machine.Accounts.Phases[0].Cpus[1].IpisTaken.ShouldBe(1);
+        machine.Accounts.Phases[0].Cpus[1].HandlerCycles.ShouldBe(20 + 30 + 5);
+        machine.Cpus[1].ClockCycles.ShouldBe(110 + 50 + 20 + 30 + 5);
+    }
+
+    [Fact]
+    public void Taking_an_ipi_in_its_turn_gives_the_clocks_of_taking_it_at_once()
+    {
+        // A divisible function goes the long way through the queue; it must cost the same.
+        using var machine = Make(3);
+        var routine = machine.Cpus[0].Start("test", [new CallFunction(new DivisibleProbe(30), wait: true)]);
+        machine.Run(routine).ShouldBe(MachineStop.Completed);
+        routine.CompletedClockCycles.ShouldBe(220 + (2 * 7));
+        machine.Run();
+        machine.Cpus[1].ClockCycles.ShouldBe(110 + 50 + 20 + 30 + 5);
+    }
+
+    [Fact]
+    public void An_ipi_waits_until_interrupts_are_on()
+    {
+        using var machine = Make(2);
+        var function = new Probe(handlerCycles: 0);
+        machine.Cpus[1].Start("busy", [InterruptFlag.Off, new Delay(5_000), InterruptFlag.On, new Delay(1_000)]);
+        var routine = machine.Cpus[0].Start("test", [new CallFunction(function, wait: true)]);
+        machine.Run(routine).ShouldBe(MachineStop.Completed);
+        routine.CompletedClockCycles.ShouldBeInRange(5_000, 5_100);
+        function.RanOn.ShouldBe([1]);
+    }
+
+    [Fact]
+    public void Two_cpus_that_call_each_other_with_interrupts_off_deadlock()
+    {
+        using var machine = Make(2);
+        IEnumerable<KernelStep> Caller() => [InterruptFlag.Off, new Delay(10), new CallFunction(new Probe(0), wait: true)];
+        var first = machine.Cpus[0].Start("A", Caller());
+        machine.Cpus[1].Start("B", Caller());
+        machine.Run(first).ShouldBe(MachineStop.Deadlock);
+        machine.Waiting().ShouldBe([
+            "CPU0 (interrupts off): A, IPI to all others: probe, wait",
+            "CPU1 (interrupts off): B, IPI to all others: probe, wait",
+        ]);
+    }
+
+    [Fact]
+    public void Two_cpus_that_call_each_other_with_interrupts_on_do_not()
+    {
+        using var machine = Make(2);
+        var first = machine.Cpus[0].Start("A", [new CallFunction(new Probe(0), wait: true)]);
+        var second = machine.Cpus[1].Start("B", [new CallFunction(new Probe(0), wait: true)]);
+        machine.Run(first).ShouldBe(MachineStop.Completed);
+        machine.Run(second).ShouldBe(MachineStop.Completed);
+    }
+
+    [Fact]
+    public void A_lock_is_held_by_one_at_a_time_and_granted_in_the_order_of_asking()
+    {
+        using var machine = Make(4);
+        var mutex = new KernelLock("text_mutex");
+        var order = new List<int>();
+        var inside = 0;
+        IEnumerable<KernelStep> Holder(int cpu)
+        {
+            yield return new Delay(cpu * 10);
+            yield return mutex.Acquire();
+            (++inside).ShouldBe(1);
+            order.Add(cpu);
+            yield return new Delay(1_000);
+            inside--;
+            yield return mutex.Release();
+        }
+
+        foreach (var cpu in machine.Cpus) cpu.Start("holder", Holder(cpu.Id.Index));
+        machine.Run().ShouldBe(MachineStop.Idle);
+        order.ShouldBe([0, 1, 2, 3]);
+        mutex.Owner.ShouldBeNull();
+    }
+
+    [Fact]
+    public void A_lock_is_given_up_by_its_owner_only()
+    {
+        using var machine = Make(1);
+        var mutex = new KernelLock("text_mutex");
+        machine.Cpus[0].Start("wrong", [mutex.Release()]);
+        Should.Throw<InvalidOperationException>(() => machine.Run()).Message.ShouldContain("nobody");
+    }
+
+    [Fact]
+    public void Spinning_ends_when_the_variable_holds_what_is_wanted()
+    {
+        using var machine = Make(2);
+        var ready = new KernelVariable<bool>("ready", false);
+        var spinner = machine.Cpus[1].Start("spin", [ready.SpinUntil("is true", r => r)]);
+        machine.Cpus[0].Start("store", [new Delay(500), ready.Store(true)]);
+        machine.Run().ShouldBe(MachineStop.Idle);
+        spinner.CompletedClockCycles.ShouldBeGreaterThan(500);
+    }
+
+    [Fact]
+    public void A_run_stops_at_its_clock_limit_and_goes_on_from_there()
+    {
+        using var machine = Make(1);
+        IEnumerable<KernelStep> Forever()
+        {
+            while (true) yield return new Delay(10);
+        }
+
+        machine.Cpus[0].Start("forever", Forever());
+        machine.Run(clockLimitCycles: 1_000).ShouldBe(MachineStop.ClockLimit);
+        machine.Cpus[0].ClockCycles.ShouldBe(1_000);
+        machine.Run(clockLimitCycles: 2_000).ShouldBe(MachineStop.ClockLimit);
+        machine.Cpus[0].ClockCycles.ShouldBe(2_000);
+    }
+
+    [Fact]
+    public void A_run_can_be_cancelled_though_only_one_cpu_has_work()
+    {
+        using var machine = Make(1);
+        using var cancellation = new CancellationTokenSource();
+        IEnumerable<KernelStep> Forever()
+        {
+            for (var i = 0; ; i++)
+            {
+                if (i == 100) cancellation.Cancel();
+                yield return new Delay(1_000_000);
+            }
+        }
+
+        machine.Cpus[0].Start("forever", Forever());
+        Should.Throw<OperationCanceledException>(() => machine.Run(cancellation: cancellation.Token));
+    }
+
+    private static SmpMachine Make(int cpus) => new(new MachineOptions { Cpus = cpus, Costs = Costs });
+
+    private sealed class Probe(long handlerCycles) : IpiFunction
+    {
+        public List<int> RanOn { get; } = [];
+
+        public override string Name => "probe";
+
+        protected internal override long Call(Cpu cpu)
+        {
+            RanOn.Add(cpu.Id.Index);
+            return handlerCycles;
+        }
+    }
+
+    private sealed class DivisibleProbe(long handlerCycles) : IpiFunction
+    {
+        public override string Name => "divisible probe";
+
+        public override bool IsIndivisible => false;
+
+        public override IEnumerable<KernelStep> Steps(Cpu cpu) => [new Delay(handlerCycles)];
+    }
+}
