@@ -4,8 +4,8 @@ namespace LivePatchLab.Machine;
 
 /// <summary>
 /// The registers of one CPU as the handlers see them: unmanaged, so that a handler reaches a register by its byte offset.
-/// The flags are lazy: <see cref="FlagKind"/> says from which operation of which width they would be worked out of
-/// <see cref="FlagA"/>, <see cref="FlagB"/> and <see cref="FlagResult"/>.
+/// The status flags are lazy: <see cref="FlagKind"/> says how <see cref="LazyFlags"/> works them out of
+/// <see cref="FlagA"/>, <see cref="FlagB"/> and <see cref="FlagC"/>.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct CpuState
@@ -16,28 +16,50 @@ internal unsafe struct CpuState
     /// <summary>Always 0: what "no base" and "no index" read.</summary>
     public ulong Zero;
 
+    public ulong FlagA;
+    public ulong FlagB;
+    public ulong FlagC;
+    public int FlagKind;
+
+    /// <summary>The flags that are never lazy: IF, DF, TF, AC, … as RFLAGS has them.</summary>
+    public uint SystemFlags;
+
+    public byte* PageFlags;
+
+    /// <summary>Where indirect jumps look for their target first: <see cref="JumpCache"/>, shared by the CPUs of a machine.</summary>
+    public JumpCacheEntry* JumpCache;
+
     /// <summary>The address of the next instruction, whenever the interpreter is not running.</summary>
     public ulong Rip;
 
     public ulong FsBase;
     public ulong GsBase;
 
-    /// <summary>What is left of the instructions that this call of the interpreter may retire.</summary>
-    public long Budget;
-
-    public ulong FlagA;
-    public ulong FlagB;
-    public ulong FlagResult;
-    public int FlagKind;
-
-    /// <summary>The flags that are never lazy: IF, DF, TF, AC, … as RFLAGS has them.</summary>
-    public uint SystemFlags;
+    /// <summary>What SWAPGS exchanges with <see cref="GsBase"/>: IA32_KERNEL_GS_BASE.</summary>
+    public ulong KernelGsBase;
 
     /// <summary>Where this CPU stopped in decoded code, or null when RIP must be looked up.</summary>
     public Op* Current;
 
     public byte* Memory;
-    public byte* PageFlags;
+
+    /// <summary>What was left of the instructions to retire when the handlers came back.</summary>
+    public long Budget;
+
+    /// <summary>Instructions of this run that are not in the handlers' hands while a single instruction is run alone.</summary>
+    public long BudgetBeyond;
+
+    /// <summary>How many instructions this call of the interpreter may retire at most.</summary>
+    public long RunLength;
+
+    /// <summary>The cycle clock at the entry of the run; the machine sets it. RDTSC adds the instructions retired since.</summary>
+    public long Clock;
+
+    /// <summary>CR0, CR2, CR3, CR4, CR8 and the debug registers as last written; the machine gives them no meaning here.</summary>
+    public fixed ulong ControlRegisters[16];
+
+    /// <summary>Why the handlers came back to the loop; <see cref="Exit"/> is what the loop's caller is told.</summary>
+    public LeaveReason Reason;
 
     public ExecutionExit Exit;
     public int TrapVector;
@@ -47,4 +69,21 @@ internal unsafe struct CpuState
     public ulong TrapAddress;
 
     public int CpuIndex;
+
+    /// <summary>Of the decoded code that <see cref="Current"/> points into.</summary>
+    public int Generation;
+
+    /// <summary>Not 0 at CPL 3: privileged instructions are #GP, and #PF carries the user bit.</summary>
+    public int UserMode;
+
+    /// <summary>Bytes of <see cref="StoreBounce"/> that the instruction run alone has still to write at <see cref="StoreAddress"/>; else 0.</summary>
+    public int StoreBytes;
+
+    public ulong StoreAddress;
+
+    /// <summary>What stands in for memory while one instruction writes across pages or to executable pages.</summary>
+    public fixed ulong StoreBounce[2];
+
+    /// <summary>The same for what it reads.</summary>
+    public fixed ulong LoadBounce[2];
 }

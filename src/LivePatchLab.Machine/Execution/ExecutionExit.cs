@@ -24,9 +24,9 @@ public enum ExecutionExit
     /// <summary>RFLAGS.IF went from 0 to 1 (STI, POPF): a pending interrupt may be taken now.</summary>
     InterruptsEnabled,
 
-    /// <summary>The next instruction touches a dirty line: its bytes must be asked of the fetch model.</summary>
-    DirtyLine,
-
     /// <summary>A store changed bytes of an executable page; RIP is behind the storing instruction.</summary>
     CodeStored,
+
+    /// <summary>A REP string instruction did a slice of its iterations and has more to do: RIP is still on it, and it is not retired.</summary>
+    Repeating,
 }

@@ -1,0 +1,270 @@
+using System.Runtime.InteropServices;
+using Iced.Intel;
+
+namespace LivePatchLab.Machine;
+
+/// <summary>What stands in the way of a block at some address.</summary>
+internal enum Obstacle
+{
+    None,
+
+    /// <summary>The instruction may touch a dirty line: it is to be fetched through the model.</summary>
+    Dirty,
+
+    /// <summary>The first instruction has a byte that may not be fetched, at <see cref="BlockCache.FaultAddress"/>.</summary>
+    FetchFault,
+}
+
+/// <summary>
+/// The decoded code of a machine, shared by all its CPUs. Blocks are found by address; the lines whose bytes they hold lead back
+/// to them, so that a change of a line costs as much as the line has blocks.
+/// </summary>
+internal sealed unsafe class BlockCache : IDisposable
+{
+    private const int LineShift = 6;
+
+    /// <summary>Beyond this all is forgotten and decoded anew.</summary>
+    private const long LargestArena = 1L << 30;
+
+    private readonly GuestMemory _memory;
+    private readonly ICodeSource _code;
+    private readonly MemoryFetch _fetch;
+    private readonly Instruction[] _instructions = new Instruction[BlockBuilder.LongestBlock];
+    private readonly Dictionary<ulong, DecodedAddress> _addresses = [];
+    private readonly Dictionary<uint, List<Block>> _lines = [];
+    private readonly List<Block> _blocks = [];
+    private OpArena _arena = new();
+    private BlockBuilder _builder;
+
+    public BlockCache(GuestMemory memory, ICodeSource code)
+    {
+        _memory = memory;
+        _code = code;
+        _fetch = new MemoryFetch(memory);
+        _builder = new BlockBuilder(_arena);
+        JumpCacheEntries = JumpCache.Allocate();
+    }
+
+    ~BlockCache() => Free();
+
+    public JumpCacheEntry* JumpCacheEntries { get; private set; }
+
+    /// <summary>Counts how often everything was forgotten: operations of an earlier generation are gone.</summary>
+    public int Generation { get; private set; } = 1;
+
+    public ulong FaultAddress { get; private set; }
+
+    public long DecodedBlocks { get; private set; }
+
+    public long DecodedSingles { get; private set; }
+
+    public long DecodedBytes => _arena.Bytes;
+
+    /// <summary>The block that begins at <paramref name="rip"/>, decoded if need be; null when there is an obstacle.</summary>
+    public Block? Find(ulong rip, out Obstacle obstacle)
+    {
+        obstacle = Obstacle.None;
+        ref var decoded = ref CollectionsMarshal.GetValueRefOrAddDefault(_addresses, rip, out _);
+        if (decoded?.Live is { } live) return live;
+        if (MayBeDirty(rip))
+        {
+            obstacle = Obstacle.Dirty;
+            return null;
+        }
+
+        decoded ??= new DecodedAddress();
+        if (KnownBlock(decoded) is not { } known) return Decode(decoded, rip, out obstacle);
+        known.IsLive = true;
+        decoded.Live = known;
+        return known;
+    }
+
+    /// <summary>The instruction that <paramref name="fetch"/> was begun for, to be run alone; null when a byte of it cannot be fetched.</summary>
+    public SingleOp? FindSingle(ulong rip, InstructionFetch fetch)
+    {
+        ref var decoded = ref CollectionsMarshal.GetValueRefOrAddDefault(_addresses, rip, out _);
+        decoded ??= new DecodedAddress();
+        foreach (var known in CollectionsMarshal.AsSpan(decoded.Singles))
+            if (fetch.Matches(known.Bytes)) return known;
+
+        var singles = decoded.Singles;
+        if (!fetch.IsStarved) fetch.Decode(out _instructions[0]);
+        if (fetch.IsStarved)
+        {
+            FaultAddress = fetch.EndAddress;
+            return null;
+        }
+
+        var single = new SingleOp(fetch.Fetched.ToArray(), _builder.BuildSingle(_instructions[0]));
+        singles.Add(single);
+        DecodedSingles++;
+        return single;
+    }
+
+    /// <summary>The bytes of a line changed, or it became dirty: no block that holds one of them may be entered any more.</summary>
+    public void Invalidate(ulong line)
+    {
+        if ((_memory.PageFlags[(uint)line >> 12] & PageFlag.Decoded) == 0) return;
+        if (!_lines.TryGetValue((uint)line >> LineShift, out var blocks)) return;
+        foreach (var block in CollectionsMarshal.AsSpan(blocks))
+            if (block.IsLive) Retire(block);
+    }
+
+    /// <summary>The form of a block in which a CPU can stop anywhere.</summary>
+    public Op* Precise(Op* first)
+    {
+        var header = BlockHeader.OfFirst(first);
+        if (header->Precise != null) return header->Precise;
+        var block = _blocks[header->Id];
+        var reader = new ByteArrayCodeReader(block.Bytes);
+        var decoder = Decoder.Create(64, reader);
+        decoder.IP = block.Rip;
+        var count = 0;
+        while (reader.CanReadByte) decoder.Decode(out _instructions[count++]);
+        header->Precise = _builder.BuildPrecise(_instructions.AsSpan(0, count), header);
+        return header->Precise;
+    }
+
+    /// <summary>Points the edge of <paramref name="stub"/> at a block, for as long as that is live.</summary>
+    public static void Link(Op* stub, Block target)
+    {
+        *(Op**)((byte*)stub + stub->Displacement) = target.First;
+        target.Incoming.Add((nint)stub);
+    }
+
+    /// <summary>Lets indirect jumps find a block.</summary>
+    public void Remember(Block block)
+    {
+        var slot = JumpCache.Slot(JumpCacheEntries, block.Rip);
+        slot->Rip = block.Rip;
+        slot->Block = block.First;
+    }
+
+    /// <summary>True when what a CPU stopped in may be gone on with.</summary>
+    public static bool IsLive(Op* stopped)
+    {
+        var header = stopped->Handler == BlockBuilder.BudgetStepHandler ? (BlockHeader*)stopped->Immediate : BlockHeader.OfFirst(stopped);
+        return header->IsLive != 0;
+    }
+
+    /// <summary>True when a byte that an instruction at <paramref name="rip"/> might have is in a dirty line.</summary>
+    public bool MayBeDirty(ulong rip) => IsDirty(rip) || IsDirty(rip + InstructionFetch.LongestInstruction - 1);
+
+    public bool IsDirty(ulong address) => (ulong)(int)address == address
+        && (_memory.PageFlags[(uint)address >> 12] & PageFlag.Dirty) != 0
+        && _code.IsDirty(new GuestAddress(address));
+
+    public void Dispose()
+    {
+        Free();
+        _arena.Dispose();
+        GC.SuppressFinalize(this);
+    }
+
+    private void Free()
+    {
+        NativeMemory.Free(JumpCacheEntries);
+        JumpCacheEntries = null;
+    }
+
+    /// <summary>The longest block decoded here before whose bytes memory holds again.</summary>
+    private Block? KnownBlock(DecodedAddress decoded)
+    {
+        Block? longest = null;
+        foreach (var block in decoded.Blocks)
+        {
+            if (longest is not null && longest.Bytes.Length >= block.Bytes.Length) continue;
+            if (Holds(block)) longest = block;
+        }
+
+        // One that was cut short by a dirty line gives way to the whole one once that line is clean.
+        return longest is { IsCutShort: true } && !MayBeDirty(longest.Rip + (ulong)longest.Bytes.Length) ? null : longest;
+    }
+
+    private bool Holds(Block block)
+    {
+        var last = block.Rip + (ulong)(block.Bytes.Length - 1);
+        for (var page = block.Rip >> 12; page <= last >> 12; page++)
+            if ((_memory.PageFlags[(uint)page & 0xfffff] & (byte)PagePermissions.Execute) == 0) return false;
+        for (var line = block.Rip >> LineShift; line <= last >> LineShift; line++)
+            if (IsDirty(line << LineShift)) return false;
+        return new ReadOnlySpan<byte>(_memory.Origin + (long)block.Rip, block.Bytes.Length).SequenceEqual(block.Bytes);
+    }
+
+    private Block? Decode(DecodedAddress decoded, ulong rip, out Obstacle obstacle)
+    {
+        obstacle = Obstacle.None;
+        if (_arena.Bytes > LargestArena)
+        {
+            Forget();
+            decoded = _addresses[rip] = new DecodedAddress();
+        }
+
+        var next = rip;
+        var count = 0;
+        var isCutShort = false;
+        while (count < _instructions.Length)
+        {
+            ref var instruction = ref _instructions[count];
+            _fetch.Begin(next);
+            _fetch.Decode(out instruction);
+            if (_fetch.IsStarved) break;
+            isCutShort = IsDirty(next) || IsDirty(_fetch.EndAddress - 1);
+            if (isCutShort) break;
+            count++;
+            next = _fetch.EndAddress;
+            if (instruction.FlowControl != FlowControl.Next || instruction.IsInvalid) break;
+        }
+
+        if (count == 0)
+        {
+            FaultAddress = _fetch.EndAddress;
+            obstacle = isCutShort ? Obstacle.Dirty : Obstacle.FetchFault;
+            return null;
+        }
+
+        var first = _builder.BuildFast(_instructions.AsSpan(0, count), _blocks.Count);
+        var bytes = new ReadOnlySpan<byte>(_memory.Origin + (long)rip, (int)(next - rip)).ToArray();
+        var block = new Block(rip, bytes, first, isCutShort);
+        block.IsLive = true;
+        _blocks.Add(block);
+        decoded.Blocks.Add(block);
+        decoded.Live = block;
+        DecodedBlocks++;
+        for (var line = rip >> LineShift; line <= (next - 1) >> LineShift; line++)
+        {
+            ref var blocks = ref CollectionsMarshal.GetValueRefOrAddDefault(_lines, (uint)(line << LineShift) >> LineShift, out _);
+            (blocks ??= []).Add(block);
+            _memory.PageFlags[(uint)(line << LineShift) >> 12] |= PageFlag.Decoded;
+        }
+
+        return block;
+    }
+
+    private void Retire(Block block)
+    {
+        block.IsLive = false;
+        _addresses[block.Rip].Live = null;
+        foreach (var incoming in CollectionsMarshal.AsSpan(block.Incoming))
+        {
+            var stub = (Op*)incoming;
+            *(Op**)((byte*)stub + stub->Displacement) = stub;
+        }
+
+        block.Incoming.Clear();
+        var slot = JumpCache.Slot(JumpCacheEntries, block.Rip);
+        if (slot->Block == block.First) slot->Rip = JumpCache.Nowhere;
+    }
+
+    private void Forget()
+    {
+        Generation++;
+        _addresses.Clear();
+        _lines.Clear();
+        _blocks.Clear();
+        JumpCache.Clear(JumpCacheEntries);
+        _arena.Dispose();
+        _arena = new OpArena();
+        _builder = new BlockBuilder(_arena);
+    }
+}

@@ -1,0 +1,199 @@
+namespace LivePatchLab.Machine;
+
+/// <summary>
+/// Runs the CPUs of one machine, one at a time. Code is decoded once into operations whose handlers call each other in tail
+/// position; this loop is where a chain begins and where it ends up when something is not plain: an edge without a target yet,
+/// an access that crosses pages, an instruction in a dirty line, a fault, the end of the budget.
+/// </summary>
+internal sealed unsafe class Interpreter : IDisposable
+{
+    private readonly GuestMemory _memory;
+    private readonly ICodeSource _code;
+    private readonly BlockCache _cache;
+    private readonly MemoryFetch _memoryFetch;
+    private readonly ModelFetch _modelFetch;
+
+    public Interpreter(GuestMemory memory, ICodeSource code)
+    {
+        _memory = memory;
+        _code = code;
+        _cache = new BlockCache(memory, code);
+        _memoryFetch = new MemoryFetch(memory);
+        _modelFetch = new ModelFetch(code);
+    }
+
+    /// <summary>Told of every instruction fetched from a dirty line; null costs nothing.</summary>
+    public IFetchObserver? FetchObserver { get; set; }
+
+    public long DecodedBlocks => _cache.DecodedBlocks;
+
+    /// <summary>Instructions decoded to be run alone: variants of dirty code, and accesses that were not plain.</summary>
+    public long DecodedSingles => _cache.DecodedSingles;
+
+    /// <summary>Host memory that decoded code takes.</summary>
+    public long DecodedBytes => _cache.DecodedBytes;
+
+    public static ulong ReadFlags(CpuState* cpu) => LazyFlags.ReadAll(cpu);
+
+    public static void WriteFlags(CpuState* cpu, ulong flags) => LazyFlags.WriteAll(cpu, flags);
+
+    /// <summary>Makes a CPU's state one of this machine's. Its registers stay as they are.</summary>
+    public void Attach(CpuState* cpu, int index)
+    {
+        cpu->Memory = _memory.Origin;
+        cpu->PageFlags = _memory.PageFlags;
+        cpu->JumpCache = _cache.JumpCacheEntries;
+        cpu->CpuIndex = index;
+        cpu->Current = null;
+    }
+
+    /// <summary>The bytes of this 64-byte line changed, or it became dirty: nothing decoded from them is entered any more.</summary>
+    public void InvalidateLine(GuestAddress line) => _cache.Invalidate(line.Value);
+
+    /// <summary>
+    /// Retires at most <paramref name="instructions"/> instructions and returns how many it did. RIP is valid afterwards and
+    /// <see cref="CpuState.Exit"/> says why it came back: <see cref="ExecutionExit.Budget"/> exactly when all were retired.
+    /// </summary>
+    public long Run(CpuState* cpu, long instructions)
+    {
+        var budget = instructions;
+        var memory = cpu->Memory;
+        cpu->Exit = ExecutionExit.Budget;
+        cpu->RunLength = instructions;
+        cpu->BudgetBeyond = 0;
+        var op = cpu->Current;
+        if (op != null && (cpu->Generation != _cache.Generation || !BlockCache.IsLive(op))) op = null;
+
+        while (budget > 0)
+        {
+            if (op == null)
+            {
+                op = FindRip(cpu, ref budget);
+                if (cpu->Exit != ExecutionExit.Budget) break;
+                if (op == null || budget <= 0) continue;
+            }
+
+            if (op->RemainingInstructions > budget) op = _cache.Precise(op);
+            ((Handler)op->Handler)(cpu, op, memory, budget - op->RemainingInstructions);
+            budget = cpu->Budget;
+            op = Resume(cpu, ref budget);
+            if (cpu->Exit != ExecutionExit.Budget) break;
+        }
+
+        cpu->Current = op;
+        cpu->Generation = _cache.Generation;
+        if (op != null) cpu->Rip = op->Address;
+        return instructions - budget;
+    }
+
+    public void Dispose() => _cache.Dispose();
+
+    /// <summary>What the handlers came back for is done; gives the operation to go on with, or null to go on at RIP.</summary>
+    private Op* Resume(CpuState* cpu, ref long budget)
+    {
+        switch (cpu->Reason)
+        {
+            case LeaveReason.OutOfBudget:
+                return cpu->Current;
+            case LeaveReason.UnlinkedEdge:
+                return FollowEdge(cpu);
+            case LeaveReason.NeedsCare:
+                cpu->Rip = cpu->Current->Address;
+                _memoryFetch.Begin(cpu->Rip);
+                return RunAlone(cpu, _memoryFetch, ref budget);
+            default:
+                return null;
+        }
+    }
+
+    private Op* FollowEdge(CpuState* cpu)
+    {
+        var stub = cpu->Current;
+        cpu->Rip = (ulong)stub->Immediate;
+        var generation = _cache.Generation;
+        var block = _cache.Find(cpu->Rip, out _);
+        if (block is null) return null;
+        if (generation == _cache.Generation) BlockCache.Link(stub, block);
+        return block.First;
+    }
+
+    /// <summary>The block at RIP. Null when there is none: then the instruction there has been run alone, or has trapped.</summary>
+    private Op* FindRip(CpuState* cpu, ref long budget)
+    {
+        var block = _cache.Find(cpu->Rip, out var obstacle);
+        if (block is not null)
+        {
+            _cache.Remember(block);
+            return block.First;
+        }
+
+        if (obstacle == Obstacle.FetchFault)
+        {
+            FetchFault(cpu);
+            return null;
+        }
+
+        _modelFetch.Cpu = new CpuId(cpu->CpuIndex);
+        _modelFetch.Begin(cpu->Rip);
+        return RunAlone(cpu, _modelFetch, ref budget);
+    }
+
+    /// <summary>
+    /// Runs the one instruction at RIP, with memory reached the careful way. The budget is kept from the handlers, so whatever they
+    /// would go on to comes back here at once.
+    /// </summary>
+    private Op* RunAlone(CpuState* cpu, InstructionFetch fetch, ref long budget)
+    {
+        var rip = cpu->Rip;
+        var single = _cache.FindSingle(rip, fetch);
+        if (single is null)
+        {
+            FetchFault(cpu);
+            return null;
+        }
+
+        if (FetchObserver is { } observer && fetch == _modelFetch && (_cache.IsDirty(rip) || _cache.IsDirty(fetch.EndAddress - 1)))
+            observer.OnDirtyFetch(cpu->CpuIndex, new GuestAddress(rip), single.Bytes);
+
+        cpu->StoreBytes = 0;
+        cpu->BudgetBeyond = budget - 1;
+        ((Handler)single.Op->Handler)(cpu, single.Op, cpu->Memory, 0);
+        budget = cpu->Budget + cpu->BudgetBeyond;
+        cpu->BudgetBeyond = 0;
+
+        if (cpu->StoreBytes != 0)
+        {
+            if (cpu->Exit == ExecutionExit.Trap) cpu->StoreBytes = 0;
+            else if (CarefulAccess.Commit(cpu, _code)) return StopAfterCodeStore(cpu);
+        }
+
+        return cpu->Reason switch
+        {
+            LeaveReason.OutOfBudget => cpu->Current,
+            LeaveReason.UnlinkedEdge => FollowEdge(cpu),
+            _ => null,
+        };
+    }
+
+    private static Op* StopAfterCodeStore(CpuState* cpu)
+    {
+        if (cpu->Reason == LeaveReason.OutOfBudget) cpu->Rip = cpu->Current->Address;
+        else if (cpu->Reason == LeaveReason.UnlinkedEdge) cpu->Rip = (ulong)cpu->Current->Immediate;
+        cpu->Exit = ExecutionExit.CodeStored;
+        return null;
+    }
+
+    private void FetchFault(CpuState* cpu)
+    {
+        var address = _cache.FaultAddress;
+        cpu->Exit = ExecutionExit.Trap;
+        if (!CarefulAccess.IsCanonical(address))
+        {
+            Traps.Record(cpu, Traps.GeneralProtection);
+            return;
+        }
+
+        var flags = (ulong)(int)address == address ? cpu->PageFlags[(uint)address >> 12] : (byte)0;
+        Traps.RecordPageFault(cpu, address, flags, Traps.PageFaultFetch);
+    }
+}

@@ -1,0 +1,33 @@
+using System.Runtime.InteropServices;
+
+namespace LivePatchLab.Machine;
+
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct JumpCacheEntry
+{
+    public ulong Rip;
+    public Op* Block;
+}
+
+/// <summary>Where indirect jumps and returns find the block of their target: one slot an address, the last one found there wins.</summary>
+internal static unsafe class JumpCache
+{
+    public const int Entries = 16384;
+
+    /// <summary>An address that no instruction can have, for slots that hold nothing.</summary>
+    public const ulong Nowhere = 0x8000_0000_0000_0000;
+
+    public static JumpCacheEntry* Slot(JumpCacheEntry* cache, ulong rip) => cache + ((rip ^ (rip >> 14)) & (Entries - 1));
+
+    public static JumpCacheEntry* Allocate()
+    {
+        var cache = (JumpCacheEntry*)NativeMemory.Alloc(Entries, (nuint)sizeof(JumpCacheEntry));
+        Clear(cache);
+        return cache;
+    }
+
+    public static void Clear(JumpCacheEntry* cache)
+    {
+        for (var i = 0; i < Entries; i++) cache[i] = new() { Rip = Nowhere };
+    }
+}

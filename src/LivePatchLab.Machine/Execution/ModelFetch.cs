@@ -1,0 +1,15 @@
+namespace LivePatchLab.Machine;
+
+/// <summary>Instruction bytes as the fetch model lets one CPU see them, for dirty lines.</summary>
+internal sealed class ModelFetch(ICodeSource code) : InstructionFetch
+{
+    public CpuId Cpu { get; set; }
+
+    public override void Begin(ulong rip)
+    {
+        base.Begin(rip);
+        code.BeginFetch(Cpu, new GuestAddress(rip));
+    }
+
+    protected override int Fetch(int index) => code.FetchByte(index);
+}

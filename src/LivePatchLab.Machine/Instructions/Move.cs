@@ -1,0 +1,46 @@
+using System.Runtime.CompilerServices;
+using Iced.Intel;
+
+namespace LivePatchLab.Machine;
+
+/// <summary>MOV between general registers, immediates and memory, and MOVNTI, whose hint has no meaning here.</summary>
+internal sealed unsafe class Move : InstructionFamily
+{
+    public override IReadOnlyList<Mnemonic> Mnemonics { get; } = [Mnemonic.Mov, Mnemonic.Movnti];
+
+    public override bool TryBuild(OpBuilder builder)
+    {
+        if (ControlRegister.IsMove(builder.Instruction)) return ControlRegister.TryBuildMove(builder);
+        if (SegmentBase.IsSelectorMove(builder.Instruction)) return SegmentBase.TryBuildSelectorMove(builder);
+        if (builder.Operand(0) is not { } target || builder.Operand(1) is not { } source) return false;
+        builder.Use(typeof(Move), nameof(Copy), builder.Width(0), target, source);
+        return true;
+    }
+
+    public override bool MayLeave(in Instruction instruction)
+        => base.MayLeave(instruction) || ControlRegister.IsMove(instruction) || SegmentBase.IsSelectorMove(instruction);
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Copy<TWidth, TTarget, TSource>(CpuState* cpu, Op* op, byte* memory, long budget)
+        where TWidth : struct, IWidth
+        where TTarget : struct, IOperand
+        where TSource : struct, IOperand
+    {
+        var targetAddress = TTarget.Locate(cpu, op);
+        if (!TTarget.OpensForWrite(cpu, op, targetAddress, TWidth.Bytes))
+        {
+            TTarget.Refuse(cpu, op, memory, budget);
+            return;
+        }
+
+        var sourceAddress = TSource.Locate(cpu, op);
+        if (!TSource.OpensForRead(cpu, op, sourceAddress, TWidth.Bytes))
+        {
+            TSource.Refuse(cpu, op, memory, budget);
+            return;
+        }
+
+        TTarget.Write<TWidth>(TTarget.Writable(cpu, op, memory, targetAddress), TWidth.Read(TSource.Readable(cpu, op, memory, sourceAddress)));
+        ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
+    }
+}

@@ -1,0 +1,30 @@
+using System.Runtime.CompilerServices;
+using Iced.Intel;
+
+namespace LivePatchLab.Machine;
+
+/// <summary>
+/// What has no effect in this machine: NOP in all lengths, PAUSE, ENDBR, prefetches, cache-line flushes (data is coherent and there is no
+/// cache), and fences (accesses happen in program order, and an LFENCE does not serialise fetching).
+/// </summary>
+internal sealed unsafe class NoOperation : InstructionFamily
+{
+    public override IReadOnlyList<Mnemonic> Mnemonics { get; } =
+    [
+        Mnemonic.Nop, Mnemonic.Reservednop, Mnemonic.Pause, Mnemonic.Endbr64, Mnemonic.Endbr32,
+        Mnemonic.Prefetch, Mnemonic.Prefetchnta, Mnemonic.Prefetcht0, Mnemonic.Prefetcht1, Mnemonic.Prefetcht2, Mnemonic.Prefetchw, Mnemonic.Prefetchwt1,
+        Mnemonic.Lfence, Mnemonic.Mfence, Mnemonic.Sfence, Mnemonic.Clflush, Mnemonic.Clflushopt, Mnemonic.Clwb, Mnemonic.Cldemote,
+    ];
+
+    public override bool TryBuild(OpBuilder builder)
+    {
+        builder.Use(typeof(NoOperation), nameof(GoOn));
+        return true;
+    }
+
+    // Their memory operands are never touched.
+    public override bool MayLeave(in Instruction instruction) => false;
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void GoOn(CpuState* cpu, Op* op, byte* memory, long budget) => ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
+}

@@ -1,0 +1,94 @@
+using System.Runtime.CompilerServices;
+using Iced.Intel;
+
+namespace LivePatchLab.Machine;
+
+/// <summary>Where the count of a shift is: the immediate, or CL.</summary>
+internal unsafe interface IShiftCount
+{
+    static abstract int Of(CpuState* cpu, Op* op);
+}
+
+internal readonly unsafe struct ImmediateCount : IShiftCount
+{
+    public static int Of(CpuState* cpu, Op* op) => (int)op->Immediate;
+}
+
+internal readonly unsafe struct ClCount : IShiftCount
+{
+    public static int Of(CpuState* cpu, Op* op) => (int)cpu->Registers[Gpr.Rcx];
+}
+
+/// <summary>SHL, SAL, SHR, SAR, ROL and ROR. A count that is 0 after masking changes no flag (SDM vol. 2, SAL/SAR/SHL/SHR).</summary>
+internal sealed unsafe class Shift : InstructionFamily
+{
+    public override IReadOnlyList<Mnemonic> Mnemonics { get; } =
+        [Mnemonic.Shl, Mnemonic.Sal, Mnemonic.Shr, Mnemonic.Sar, Mnemonic.Rol, Mnemonic.Ror];
+
+    public override bool TryBuild(OpBuilder builder)
+    {
+        if (builder.Operand(0) is not { } target) return false;
+        var operation = builder.Instruction.Mnemonic switch
+        {
+            Mnemonic.Shl or Mnemonic.Sal => typeof(ShiftLeft),
+            Mnemonic.Shr => typeof(ShiftRight),
+            Mnemonic.Sar => typeof(ShiftRightArithmetic),
+            Mnemonic.Rol => typeof(RotateLeft),
+            _ => typeof(RotateRight),
+        };
+        builder.Use(typeof(Shift), nameof(Apply), operation, builder.Width(0), target, CountOf(builder, 1), builder.FlagUse);
+        return true;
+    }
+
+    public override RflagsBits Overwrites(in Instruction instruction)
+    {
+        if (!OverwritesFlags(instruction, 1)) return RflagsBits.None;
+        return instruction.Mnemonic is Mnemonic.Rol or Mnemonic.Ror ? RflagsBits.CF | RflagsBits.OF : FlagLiveness.Status;
+    }
+
+    /// <summary>The type of the count in the last operand, with the operation's field for it filled in.</summary>
+    public static Type CountOf(OpBuilder builder, int operand)
+    {
+        if (!builder.IsImmediate(operand)) return typeof(ClCount);
+        builder.Op->Immediate = (long)builder.Instruction.GetImmediate(operand);
+        return typeof(ImmediateCount);
+    }
+
+    /// <summary>Only a count that is known, and not 0, is sure to set flags.</summary>
+    public static bool OverwritesFlags(in Instruction instruction, int operand)
+    {
+        if (instruction.GetOpKind(operand) is not (OpKind.Immediate8 or OpKind.Immediate8to16 or OpKind.Immediate8to32 or OpKind.Immediate8to64)) return false;
+        var bytes = instruction.Op0Kind == OpKind.Memory ? instruction.MemorySize.GetSize() : instruction.Op0Register.GetSize();
+        return (instruction.GetImmediate(operand) & (bytes == 8 ? 63UL : 31UL)) != 0;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Apply<TOperation, TWidth, TTarget, TCount, TFlags>(CpuState* cpu, Op* op, byte* memory, long budget)
+        where TOperation : struct, IShiftOperation
+        where TWidth : struct, IWidth
+        where TTarget : struct, IOperand
+        where TCount : struct, IShiftCount
+        where TFlags : struct, IFlagUse
+    {
+        var address = TTarget.Locate(cpu, op);
+        if (!TTarget.OpensForWrite(cpu, op, address, TWidth.Bytes))
+        {
+            TTarget.Refuse(cpu, op, memory, budget);
+            return;
+        }
+
+        var target = TTarget.Writable(cpu, op, memory, address);
+        var count = TCount.Of(cpu, op) & (TWidth.Bits == 64 ? 63 : 31);
+        var value = TWidth.Read(target);
+        var result = TOperation.Apply<TWidth>(value, count);
+        TTarget.Write<TWidth>(target, result);
+        if (TFlags.Wanted && count != 0)
+        {
+            var carryAndOverflow = TOperation.CarryAndOverflow<TWidth>(value, count, result);
+            if (TOperation.IsRotate) LazyFlags.Change(cpu, LazyFlags.Carry | LazyFlags.Overflow, carryAndOverflow);
+            else LazyFlags.SetResult<TWidth>(cpu, result, carryAndOverflow);
+        }
+
+        ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
+    }
+}

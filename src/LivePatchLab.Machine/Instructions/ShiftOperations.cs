@@ -1,0 +1,91 @@
+using System.Numerics;
+
+namespace LivePatchLab.Machine;
+
+/// <summary>One of the shifts and rotates, for counts that have been masked already and are not 0 where flags are asked.</summary>
+internal interface IShiftOperation
+{
+    /// <summary>True for rotates, which leave SF, ZF, AF and PF alone.</summary>
+    static abstract bool IsRotate { get; }
+
+    static abstract ulong Apply<TWidth>(ulong value, int count) where TWidth : struct, IWidth;
+
+    /// <summary>
+    /// CF and OF. OF is defined for a count of 1 only; like current Intel processors we compute it from the result by the same rule for
+    /// every count.
+    /// </summary>
+    static abstract uint CarryAndOverflow<TWidth>(ulong value, int count, ulong result) where TWidth : struct, IWidth;
+}
+
+internal readonly struct ShiftLeft : IShiftOperation
+{
+    public static bool IsRotate => false;
+
+    public static ulong Apply<TWidth>(ulong value, int count) where TWidth : struct, IWidth => value << count;
+
+    public static uint CarryAndOverflow<TWidth>(ulong value, int count, ulong result) where TWidth : struct, IWidth
+    {
+        var carry = TWidth.Bits == 64 ? (value >> (64 - count)) & 1 : (result >> TWidth.Bits) & 1;
+        var sign = (result >> (TWidth.Bits - 1)) & 1;
+        return ShiftFlags.Of(carry, carry ^ sign);
+    }
+}
+
+internal readonly struct ShiftRight : IShiftOperation
+{
+    public static bool IsRotate => false;
+
+    public static ulong Apply<TWidth>(ulong value, int count) where TWidth : struct, IWidth => value >> count;
+
+    public static uint CarryAndOverflow<TWidth>(ulong value, int count, ulong result) where TWidth : struct, IWidth
+        => ShiftFlags.Of((value >> (count - 1)) & 1, (value >> (TWidth.Bits - 1)) & 1);
+}
+
+internal readonly struct ShiftRightArithmetic : IShiftOperation
+{
+    public static bool IsRotate => false;
+
+    public static ulong Apply<TWidth>(ulong value, int count) where TWidth : struct, IWidth => (ulong)(TWidth.SignExtend(value) >> count);
+
+    public static uint CarryAndOverflow<TWidth>(ulong value, int count, ulong result) where TWidth : struct, IWidth
+        => ShiftFlags.Of((ulong)(TWidth.SignExtend(value) >> (count - 1)) & 1, 0);
+}
+
+internal readonly struct RotateLeft : IShiftOperation
+{
+    public static bool IsRotate => true;
+
+    public static ulong Apply<TWidth>(ulong value, int count) where TWidth : struct, IWidth => TWidth.Bits switch
+    {
+        64 => BitOperations.RotateLeft(value, count),
+        32 => BitOperations.RotateLeft((uint)value, count),
+        _ => (value << (count & (TWidth.Bits - 1))) | (value >> ((TWidth.Bits - count) & (TWidth.Bits - 1))),
+    };
+
+    public static uint CarryAndOverflow<TWidth>(ulong value, int count, ulong result) where TWidth : struct, IWidth
+        => ShiftFlags.Of(result & 1, ((result >> (TWidth.Bits - 1)) ^ result) & 1);
+}
+
+internal readonly struct RotateRight : IShiftOperation
+{
+    public static bool IsRotate => true;
+
+    public static ulong Apply<TWidth>(ulong value, int count) where TWidth : struct, IWidth => TWidth.Bits switch
+    {
+        64 => BitOperations.RotateRight(value, count),
+        32 => BitOperations.RotateRight((uint)value, count),
+        _ => (value >> (count & (TWidth.Bits - 1))) | (value << ((TWidth.Bits - count) & (TWidth.Bits - 1))),
+    };
+
+    public static uint CarryAndOverflow<TWidth>(ulong value, int count, ulong result) where TWidth : struct, IWidth
+    {
+        var sign = result >> (TWidth.Bits - 1);
+        return ShiftFlags.Of(sign & 1, (sign ^ (result >> (TWidth.Bits - 2))) & 1);
+    }
+}
+
+internal static class ShiftFlags
+{
+    /// <summary>Two bits to their places in RFLAGS.</summary>
+    public static uint Of(ulong carry, ulong overflow) => (uint)(carry | (overflow << 11));
+}
