@@ -90,6 +90,7 @@ public sealed class DebianKernelTests
             new Dictionary<(int, bool), int> { [(2, false)] = 3_011, [(5, false)] = 2_767, [(2, true)] = 134, [(5, true)] = 68 }, ignoreOrder: true);
         image.JumpLabels.DistinctBy(site => site.Key).Count().ShouldBe(2_539);
         image.StaticCalls.Count(site => site.IsTailCall).ShouldBe(27);
+        LeafFunctions.Find(image).Count.ShouldBe(1_016);
         image.StaticCalls.CountBy(site => site.KeyName).MaxBy(key => key.Value).ShouldBe(new("__SCK__preempt_schedule_notrace", 1_049));
     }
 
