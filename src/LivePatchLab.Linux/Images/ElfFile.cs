@@ -93,7 +93,7 @@ public sealed class ElfFile
     {
         RequireHeader(file);
         var segments = ReadSegments(file);
-        RequireDisjoint(file, segments);
+        RequireDisjoint(file.Source, segments);
         return new(file.Source, new(file.UInt64(24, "e_entry")), segments, ReadSections(file));
     }
 
@@ -149,13 +149,13 @@ public sealed class ElfFile
         return segments.Count > 0 ? segments : throw file.Bad("has no PT_LOAD, so there is nothing to load; link it as an executable");
     }
 
-    private static void RequireDisjoint(ImageBytes file, List<ElfSegment> segments)
+    internal static void RequireDisjoint(string source, IEnumerable<ElfSegment> segments)
     {
         ElfSegment? below = null;
         foreach (var segment in segments.OrderBy(segment => (int)segment.Address.Value))
         {
             if (below is not null && segment.Address - below.Address < below.Length)
-                throw file.Bad($"segments overlap: [{below.Address}, +0x{below.Length:x}) and [{segment.Address}, +0x{segment.Length:x}); link it again");
+                throw new BadInputException($"{source}: segments overlap: [{below.Address}, +0x{below.Length:x}) and [{segment.Address}, +0x{segment.Length:x}); link it again");
             below = segment;
         }
     }

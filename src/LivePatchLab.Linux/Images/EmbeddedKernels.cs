@@ -1,5 +1,3 @@
-using System.Reflection;
-
 namespace LivePatchLab.Linux;
 
 /// <summary>The site tables that travel inside this assembly; data/kernels has their text and where they come from.</summary>
@@ -18,7 +16,7 @@ public static class EmbeddedKernels
 
     private static T Read<T>(string name, Func<TextReader, string, T> parse)
     {
-        using var stream = Assembly.GetExecutingAssembly().GetManifestResourceStream("kernels/" + name)
+        using var stream = typeof(EmbeddedKernels).Assembly.GetManifestResourceStream("kernels/" + name)
             ?? throw new InvalidOperationException($"the assembly was built without {name}");
         using var reader = new StreamReader(stream);
         return parse(reader, name);

@@ -9,6 +9,7 @@ public sealed class KernelImage
     private const string BannerStart = "Linux version ";
 
     private readonly ElfSection _text;
+    private readonly List<ElfSegment> _placed;
 
     private KernelImage(ElfFile elf, string codec, string? banner)
     {
@@ -16,6 +17,8 @@ public sealed class KernelImage
         Codec = codec;
         _text = elf.Section(".text") ?? throw Bad("has no section .text, so it is no Linux kernel; give a bzImage or a vmlinux");
         Symbols = new(ReadSymbols(elf), elf.Segments);
+        _placed = [.. elf.Segments.Select(Placed)];
+        ElfFile.RequireDisjoint(elf.Source, _placed);
         Banner = banner ?? ReadBanner(elf, Symbols);
         Release = Banner.Split(' ', 2)[0];
         FtraceSites = ReadFtraceSites();
@@ -72,7 +75,7 @@ public sealed class KernelImage
     /// Maps the segments at their virtual addresses and lays their bytes down. The per-CPU segment, linked at 0 to be copied for each
     /// CPU, goes where the kernel's own linker script loads it: __per_cpu_load.
     /// </summary>
-    public void LoadInto(GuestMemory memory) => SegmentLoading.Load(memory, Elf.Segments.Select(Placed));
+    public void LoadInto(GuestMemory memory) => SegmentLoading.Load(memory, _placed);
 
     public KernelInfo Info() => new(
         Release,
@@ -85,7 +88,15 @@ public sealed class KernelImage
 
     private static KernelImage Parse(ImageBytes file)
     {
-        if (!BzImage.IsOne(file)) return new(ElfFile.Parse(file), "none", null);
+        if (!BzImage.IsOne(file))
+        {
+            var start = file.Memory.Span[..Math.Min(8, file.Length)];
+            if (start.StartsWith("\x7f"u8) && start[1..].StartsWith("ELF"u8)) return new(ElfFile.Parse(file), "none", null);
+            throw file.Bad(start.StartsWith("!<arch>"u8)
+                ? "a package, not a kernel; unpack it (dpkg -x) and give boot/vmlinuz-* of it"
+                : "neither a bzImage nor an ELF file; give the vmlinuz of an x86-64 Linux, or its vmlinux");
+        }
+
         var (codec, vmlinux) = KernelPayload.Unpack(BzImage.Payload(file));
         return new(ElfFile.Parse(new ImageBytes(vmlinux, file.Source)), codec, BzImage.Banner(file));
     }
@@ -117,12 +128,14 @@ public sealed class KernelImage
     private FtraceSite[] ReadFtraceSites()
     {
         var addresses = McountTable.BySymbols(Elf, Symbols) ?? McountTable.ByShape(Elf);
+        // Sorted by the build as of 5.18 (BUILDTIME_MCOUNT_SORT), at boot before that.
+        Array.Sort(addresses);
         for (var i = 0; i < addresses.Length; i++)
         {
             if (!Elf.TryBytesAt(addresses[i], FtraceSite.Length, out _))
                 throw Bad($"its ftrace table names {addresses[i]}, which is in no segment; fetch the image again");
-            if (i > 0 && (addresses[i] <= addresses[i - 1] || addresses[i] - addresses[i - 1] < FtraceSite.Length))
-                throw Bad($"its ftrace table has {addresses[i]} after {addresses[i - 1]}; fetch the image again");
+            if (i > 0 && addresses[i].Value - addresses[i - 1].Value < FtraceSite.Length)
+                throw Bad($"its ftrace table has sites at {addresses[i - 1]} and {addresses[i]}, which overlap; fetch the image again");
         }
 
         return Array.ConvertAll(addresses, address => new FtraceSite(address, IsFunctionStart(address)));
@@ -136,9 +149,10 @@ public sealed class KernelImage
     private ElfSegment Placed(ElfSegment segment)
     {
         if (segment.Address.Value != 0) return segment;
-        return PerCpuLoad is { } load
-            ? segment with { Address = load }
-            : throw Bad("has a segment at address 0 but no __per_cpu_load to say where it goes; fetch the image again");
+        var load = PerCpuLoad ?? throw Bad("has a segment at address 0 but no __per_cpu_load to say where it goes; fetch the image again");
+        if (!load.IsInWindow || !(load + (segment.Length - 1)).IsInWindow || load + (segment.Length - 1) < load)
+            throw Bad($"loads its per-CPU segment at {load}, +0x{segment.Length:x}, outside the machine's window; fetch the image again");
+        return segment with { Address = load };
     }
 
     private BadInputException Bad(string what) => new($"{Elf.Source}: {what}");

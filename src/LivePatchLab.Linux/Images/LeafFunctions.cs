@@ -72,7 +72,8 @@ public static class LeafFunctions
 
     private static bool IsHarmless(in Instruction instruction, InstructionInfoFactory information)
     {
-        var isConditional = instruction.Mnemonic.ToString() is var name && (name.StartsWith("Cmov", StringComparison.Ordinal) || name.StartsWith("Set", StringComparison.Ordinal));
+        // Of what has a condition and goes on behind itself there are CMOVcc and SETcc.
+        var isConditional = instruction.ConditionCode != ConditionCode.None && instruction.FlowControl == FlowControl.Next;
         if (!isConditional && !Harmless.Contains(instruction.Mnemonic)) return false;
         ref readonly var info = ref information.GetInfo(instruction);
         foreach (var _ in info.GetUsedMemory()) return false;

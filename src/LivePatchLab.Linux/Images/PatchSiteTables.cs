@@ -59,7 +59,7 @@ internal static class PatchSiteTables
             [0x66, 0x90] => (2, false),
             [0xe9, _] => (5, true),
             [0x0f, 0x1f] => (5, false),
-            _ => throw new BadInputException($"{elf.Source}: the jump label at {address} begins with {Convert.ToHexStringLower(bytes)}, neither a NOP nor a JMP; fetch the image again"),
+            _ => throw new BadInputException($"{elf.Source}: the jump label at {address} begins with {Convert.ToHexStringLower(bytes)}, neither a NOP nor a JMP; fetch the image again, or give a kernel of 5.10 or later"),
         };
     }
 

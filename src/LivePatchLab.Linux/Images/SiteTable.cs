@@ -16,6 +16,7 @@ public sealed class SiteTable
         KernelName = kernelName;
         TextBase = textBase;
         Sites = sites;
+        for (var i = 0; i < sites.Count; i++) EnabledCount += sites[i].IsEnabled ? 1 : 0;
     }
 
     /// <summary>The kernel's release, as uname -r prints it.</summary>
@@ -26,7 +27,8 @@ public sealed class SiteTable
     /// <summary>Ascending, at least five bytes apart.</summary>
     public IReadOnlyList<FtraceSite> Sites { get; }
 
-    public int EnabledCount => Sites.Count(site => site.IsEnabled);
+    /// <summary>How many of them ftrace enables.</summary>
+    public int EnabledCount { get; }
 
     /// <exception cref="BadInputException">There is no such file, or it is not such a table.</exception>
     public static SiteTable Open(string path)

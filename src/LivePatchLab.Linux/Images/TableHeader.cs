@@ -11,26 +11,25 @@ internal readonly record struct TableHeader(string KernelName, GuestAddress Text
     /// <summary>The kernel's window: __START_KERNEL_map and KERNEL_IMAGE_SIZE (1 GiB) of arch/x86/include/asm/page_64_types.h.</summary>
     private const ulong WindowStart = 0xffffffff80000000, WindowEnd = 0xffffffffc0000000;
 
-    public static bool IsHeader(ReadOnlySpan<char> line) => line.StartsWith(KernelMark);
+    public static bool IsHeader(string line) => line.StartsWith(KernelMark, StringComparison.Ordinal);
 
-    public static TableHeader Parse(ReadOnlySpan<char> line, string where)
+    public static TableHeader Parse(string line, string where)
     {
         string? name = null;
         GuestAddress? textBase = null;
         int? count = null;
-        foreach (var range in line.Split(';'))
+        foreach (var part in line.Split(';', StringSplitOptions.TrimEntries))
         {
-            var part = line[range].Trim();
-            if (part.StartsWith(KernelMark)) name = part[KernelMark.Length..].Trim().ToString();
-            else if (part.StartsWith(BaseMark) && GuestAddress.TryParse(part[BaseMark.Length..], out var address)) textBase = address;
-            else if (part.StartsWith(CountMark) && int.TryParse(part[CountMark.Length..], NumberStyles.None, CultureInfo.InvariantCulture, out var number)) count = number;
+            if (ValueOf(part, KernelMark) is { } release) name = release.Trim();
+            else if (ValueOf(part, BaseMark) is { } start && GuestAddress.TryParse(start, out var address)) textBase = address;
+            else if (ValueOf(part, CountMark) is { } digits && int.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out var number)) count = number;
         }
 
-        if (string.IsNullOrEmpty(name) || textBase is not { } start || count is not { } sites)
+        if (string.IsNullOrEmpty(name) || textBase is not { } baseOfText || count is not { } sites)
             throw new BadInputException($"{where}: the header must be '# kernel NAME; .text base HEX; n=COUNT; ...'; write the table again from the kernel image");
-        if (!IsInKernelText(start, 1))
-            throw new BadInputException($"{where}: .text base {start} is outside the kernel's window [ffffffff80000000, ffffffffc0000000); write the table again from the kernel image");
-        return new(name, start, sites);
+        if (!IsInKernelText(baseOfText, 1))
+            throw new BadInputException($"{where}: .text base {baseOfText} is outside the kernel's window [ffffffff80000000, ffffffffc0000000); write the table again from the kernel image");
+        return new(name, baseOfText, sites);
     }
 
     public static BadInputException Missing(string sourceName)
@@ -47,4 +46,6 @@ internal readonly record struct TableHeader(string KernelName, GuestAddress Text
         if (found != Count)
             throw new BadInputException($"{where}: the header says n={Count}, the table has {found} sites; the file is {(found < Count ? "truncated" : "damaged")}, fetch it again");
     }
+
+    private static string? ValueOf(string part, string mark) => part.StartsWith(mark, StringComparison.Ordinal) ? part[mark.Length..] : null;
 }
