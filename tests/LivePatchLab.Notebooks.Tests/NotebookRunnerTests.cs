@@ -1,5 +1,6 @@
 namespace LivePatchLab.Notebooks.Tests;
 
+[Collection("Sessions")]
 public sealed class NotebookRunnerTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();

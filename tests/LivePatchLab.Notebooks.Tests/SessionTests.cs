@@ -1,5 +1,6 @@
 namespace LivePatchLab.Notebooks.Tests;
 
+[Collection("Sessions")]
 public sealed class SessionTests
 {
     private readonly TestRun _run = new();

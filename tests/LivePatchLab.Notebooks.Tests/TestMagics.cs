@@ -89,3 +89,7 @@ internal sealed class TestRun
         _ => "?",
     };
 }
+
+/// <summary>Tests that run cells take turns: the console is one for the whole process, and a forced interrupt shakes it.</summary>
+[CollectionDefinition("Sessions", DisableParallelization = true)]
+public sealed class SessionsCollection;

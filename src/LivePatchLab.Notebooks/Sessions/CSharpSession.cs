@@ -176,6 +176,11 @@ public sealed class CSharpSession(CSharpSessionOptions options) : ISessionVariab
         {
             throw new CellLeftBehindException();
         }
+        finally
+        {
+            if (force.IsCancellationRequested)
+                ConsoleCapture.Renew();
+        }
     }
 
     private static Task<ScriptState<object>> RunUntil(CancellationToken forced, Func<Task<ScriptState<object>>> run)

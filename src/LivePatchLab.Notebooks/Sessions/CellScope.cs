@@ -37,37 +37,44 @@ internal sealed class CellScope(ICellOutput output, CancellationToken cancellati
 
     public void Write(string stream, string text)
     {
-        lock (_lock)
+        try { }
+        finally
         {
-            if (!_closed && text.Length > 0)
-                output.Write(stream, text);
+            // In a finally block, because there the runtime does not abort an interrupted cell: an abort between taking a lock and letting it go would hold
+            // the lock for ever. So it is in all doors through which a cell's own thread comes into the lab.
+            lock (_lock)
+            {
+                if (!_closed && text.Length > 0)
+                    output.Write(stream, text);
+            }
         }
     }
 
     public Action<MimeBundle> Display(MimeBundle bundle)
     {
-        lock (_lock)
+        Action<MimeBundle> replace = _ => { };
+        try { }
+        finally
         {
-            if (_closed)
-                return _ => { };
-            var replace = output.Display(bundle);
-            return next =>
+            lock (_lock)
             {
-                lock (_lock)
-                {
-                    if (!_closed)
-                        replace(next);
-                }
-            };
+                if (!_closed)
+                    replace = output.Display(bundle);
+            }
         }
+        return next => Replace(replace, next);
     }
 
     public void Report(Progress progress)
     {
-        lock (_lock)
+        try { }
+        finally
         {
-            if (!_closed)
-                output.Report(progress);
+            lock (_lock)
+            {
+                if (!_closed)
+                    output.Report(progress);
+            }
         }
     }
 
@@ -75,5 +82,18 @@ internal sealed class CellScope(ICellOutput output, CancellationToken cancellati
     {
         lock (_lock)
             _closed = true;
+    }
+
+    private void Replace(Action<MimeBundle> replace, MimeBundle next)
+    {
+        try { }
+        finally
+        {
+            lock (_lock)
+            {
+                if (!_closed)
+                    replace(next);
+            }
+        }
     }
 }

@@ -10,6 +10,8 @@ internal sealed class ConsoleCapture(string stream, TextWriter outside) : TextWr
     // What Console gives back after SetOut is a synchronised wrapper; it is how we know that no cell has put another writer there.
     private static TextWriter? _out;
     private static TextWriter? _error;
+    private static TextWriter _outsideOut = TextWriter.Null;
+    private static TextWriter _outsideError = TextWriter.Null;
 
     public override Encoding Encoding => Encoding.UTF8;
 
@@ -20,15 +22,24 @@ internal sealed class ConsoleCapture(string stream, TextWriter outside) : TextWr
         {
             if (_out is null || Console.Out != _out)
             {
-                Console.SetOut(new ConsoleCapture(StreamOutput.Stdout, Console.Out));
-                _out = Console.Out;
+                _outsideOut = Console.Out;
+                Put();
             }
-            if (_error is null || Console.Error != _error)
+            else if (Console.Error != _error)
             {
-                Console.SetError(new ConsoleCapture(StreamOutput.Stderr, Console.Error));
-                _error = Console.Error;
+                _outsideError = Console.Error;
+                Put();
             }
         }
+    }
+
+    /// <summary>
+    /// After a cell was aborted: Console locks its wrapper in every call, and an abort within one leaves that lock taken for ever. So the wrappers are thrown away.
+    /// </summary>
+    public static void Renew()
+    {
+        lock (InstallLock)
+            Put();
     }
 
     public override void Write(char value) => Write(value.ToString());
@@ -54,5 +65,14 @@ internal sealed class ConsoleCapture(string stream, TextWriter outside) : TextWr
     {
         if (CellScope.Current is null)
             outside.Flush();
+    }
+
+    private static void Put()
+    {
+        if (_error is null)
+            _outsideError = Console.Error;
+        Console.SetOut(new ConsoleCapture(StreamOutput.Stdout, _outsideOut));
+        Console.SetError(new ConsoleCapture(StreamOutput.Stderr, _outsideError));
+        (_out, _error) = (Console.Out, Console.Error);
     }
 }
