@@ -15,7 +15,7 @@ public sealed unsafe partial class Cpu
         if (Machine.Events.WantsRetired) instructions = 1;
 
         var rip = State->Rip;
-        State->Clock = (ulong)ClockCycles;
+        State->Clock = ClockCycles;
         var retired = Machine.Interpreter.Run(State, instructions);
         RetiredInstructions += retired;
         ClockCycles += retired * perInstruction;
@@ -41,7 +41,6 @@ public sealed unsafe partial class Cpu
             case ExecutionExit.Budget:
             case ExecutionExit.InterruptsEnabled:
             case ExecutionExit.CodeStored:
-            case ExecutionExit.DirtyLine:
                 break;
         }
     }

@@ -69,7 +69,7 @@ public sealed class StopMachineProtocol : IPatchProtocol
                 yield return Fence.Full;
             }
 
-            yield return Serialise.Core;
+            yield return SyncCore.Here;
         }
     }
 }

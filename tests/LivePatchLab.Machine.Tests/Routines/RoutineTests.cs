@@ -16,7 +16,7 @@ public sealed class RoutineTests
     public void Steps_cost_what_the_model_says()
     {
         using var machine = Make(1);
-        var routine = machine.Cpus[0].Start("test", [new Delay(100), Fence.Full, Serialise.Core]);
+        var routine = machine.Cpus[0].Start("test", [new Delay(100), Fence.Full, SyncCore.Here]);
         machine.Run(routine).ShouldBe(MachineStop.Completed);
         routine.CompletedClockCycles.ShouldBe(102);
     }

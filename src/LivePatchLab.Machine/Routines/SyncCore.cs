@@ -1,13 +1,13 @@
 namespace LivePatchLab.Machine;
 
 /// <summary>sync_core() on the CPU itself. Shared: the instance below serves all routines.</summary>
-public sealed class Serialise : KernelStep
+public sealed class SyncCore : KernelStep
 {
-    private Serialise()
+    private SyncCore()
     {
     }
 
-    public static Serialise Core { get; } = new();
+    public static SyncCore Here { get; } = new();
 
     public override string Describe() => "sync_core";
 

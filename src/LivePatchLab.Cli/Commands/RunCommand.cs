@@ -1,0 +1,70 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Text.Json.Nodes;
+using LivePatchLab.Linux;
+using LivePatchLab.Machine;
+
+namespace LivePatchLab.Cli;
+
+/// <summary>livepatch run: a static freestanding program on the emulated machine.</summary>
+internal static class RunCommand
+{
+    public static Command Create()
+    {
+        var cpus = new Option<int>("--cpus") { Description = "CPUs, 1 to 1024; each starts at the entry, RDI = its number, RSI = how many", DefaultValueFactory = _ => 1 };
+        var engine = new Option<string>("--engine") { Description = "auto or interpreter (the translator is not there yet)", DefaultValueFactory = _ => "auto" };
+        var seed = new Option<ulong>("--seed") { Description = "what all chance is drawn from", DefaultValueFactory = _ => 1 };
+        var stats = new Option<bool>("--stats") { Description = "one JSON object on stderr at the end" };
+        var program = new Argument<string>("PROGRAM") { Description = "a static ELF64 of your own with the system calls write, exit, exit_group" };
+        var arguments = new Argument<string[]>("ARG") { Description = "its arguments", Arity = ArgumentArity.ZeroOrMore };
+        var command = new Command("run", """
+            Runs a static freestanding program. Its exit status is the program's own; a fault ends as 128 and the signal's number.
+
+            Examples:
+              livepatch run data/guests/hello
+              livepatch run --cpus 8 --stats data/guests/locks
+            """)
+        { cpus, engine, seed, stats, program, arguments };
+        command.SetAction((parsed, cancellation) => Task.FromResult(Run(
+            parsed.GetValue(program)!,
+            parsed.GetValue(arguments) ?? [],
+            parsed.GetValue(cpus),
+            parsed.GetValue(engine)!,
+            new Seed(parsed.GetValue(seed)),
+            parsed.GetValue(stats),
+            cancellation)));
+        return command;
+    }
+
+    private static int Run(string path, string[] arguments, int cpus, string engine, Seed seed, bool stats, CancellationToken cancellation)
+    {
+        if (cpus is < 1 or > MachineOptions.CpusMax) throw new BadInputException($"--cpus {cpus}: a machine has 1 to {MachineOptions.CpusMax} CPUs");
+        if (Suggestion.Find(["auto", "interpreter", "translator"], n => n, engine, "engine") == "translator")
+            throw new UnsupportedInputException("--engine translator: there is no translator yet; leave the option out, and the interpreter runs the program");
+        var image = ProgramImage.Open(path);
+        using var machine = new SmpMachine(new MachineOptions { Cpus = cpus, Choices = new SeededChoices(seed), QuantumCyclesMax = 1000 });
+        using var output = Console.OpenStandardOutput();
+        using var errors = Console.OpenStandardError();
+        var guest = new UserProgram(machine, image, arguments, output, errors);
+        var started = Stopwatch.GetTimestamp();
+        var end = guest.Run(cancellation);
+        var seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
+        if (end.Message is not null) Console.Error.WriteLine("livepatch: " + end.Message);
+        if (stats) Console.Error.WriteLine(Stats(machine, seconds).ToJsonString());
+        return end.IsUnsupported ? ExitCode.Unsupported : end.Status;
+    }
+
+    private static JsonObject Stats(SmpMachine machine, double seconds)
+    {
+        var instructions = machine.Cpus.Sum(c => c.RetiredInstructions);
+        return new()
+        {
+            ["engine"] = "interpreter",
+            ["cpus"] = machine.Cpus.Count,
+            ["instructions"] = instructions,
+            ["hostSeconds"] = seconds,
+            ["mips"] = seconds > 0 ? Math.Round(instructions / seconds / 1e6, 1) : 0,
+            ["stateHash"] = machine.Hash().ToString(),
+        };
+    }
+}

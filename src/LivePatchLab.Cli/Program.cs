@@ -1,0 +1,44 @@
+using System.CommandLine;
+using LivePatchLab.Cli;
+using LivePatchLab.Linux;
+
+var root = new RootCommand("""
+    LivePatchLab: a laboratory for live code patching on an emulated SMP x86-64 machine.
+
+    Examples:
+      livepatch patch --engine text_poke_bp_list --cpus 8
+      livepatch patch --image /boot/vmlinuz-6.1.0-56-cloud-amd64 --engine text_poke_bp --cpus 4 --json
+      livepatch kernel info /boot/vmlinuz-6.1.0-56-cloud-amd64
+      livepatch notebook run notebooks/02-sync-cost.ipynb --output output --html
+      livepatch run --cpus 4 data/guests/locks
+    """);
+root.Subcommands.Add(RunCommand.Create());
+root.Subcommands.Add(KernelCommand.Create());
+root.Subcommands.Add(PatchCommand.Create());
+root.Subcommands.Add(SweepCommand.Create());
+root.Subcommands.Add(NotebookCommand.Create());
+
+var parsed = root.Parse(args);
+if (parsed.Errors.Count > 0) return UsageErrors.Tell(parsed);
+try
+{
+    return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+}
+catch (BadInputException e)
+{
+    return Tell(e.Message, ExitCode.BadInput);
+}
+catch (UnsupportedInputException e)
+{
+    return Tell(e.Message, ExitCode.Unsupported);
+}
+catch (OperationCanceledException)
+{
+    return Tell("interrupted", ExitCode.Interrupted);
+}
+
+static int Tell(string message, int status)
+{
+    Console.Error.WriteLine("livepatch: " + message);
+    return status;
+}
