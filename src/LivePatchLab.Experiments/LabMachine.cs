@@ -31,9 +31,8 @@ public sealed class LabMachine : IDisposable
             QuantumCyclesMax = (int)Math.Clamp(options.Costs.Costs.IpiLatency.Cycles, 20, 1000),
         });
         Kernel = new(Machine);
-        var table = options.Sites is { } sites ? SitePopulation.Take(options.Table, sites) : options.Table;
-        Text = SyntheticText.LayOut(Machine.Memory, table, options.Cpus);
-        Records = new(table.Sites.Where(s => s.IsEnabled).Select(s => s.Address), Text.FtraceCaller);
+        Text = LayOutText(options);
+        Records = new(options.Sites is { } wanted ? Text.Sites.Take(wanted) : Text.Sites, Text.FtraceCaller);
         StartWorkload(options.ActualWorkload);
     }
 
@@ -43,17 +42,17 @@ public sealed class LabMachine : IDisposable
 
     public LinuxKernel Kernel { get; }
 
-    public SyntheticText Text { get; }
+    public TracedText Text { get; }
 
     public FtraceRecords Records { get; }
 
     public Workload Workload => Options.ActualWorkload;
 
     /// <summary>Calls that the tracer has counted, all CPUs together.</summary>
-    public long TracerCalls => SumPerCpu(SyntheticText.CallsOffset);
+    public long TracerCalls => SumPerCpu(TracedText.CallsOffset);
 
     /// <summary>Traced functions that the CPUs have called.</summary>
-    public long Visits => SumPerCpu(SyntheticText.VisitsOffset);
+    public long Visits => SumPerCpu(TracedText.VisitsOffset);
 
     /// <summary>What ftrace would patch to bring all records to a state: nop to call, or back. Records that are there already need no change.</summary>
     public IReadOnlyList<PatchSite> SitesFor(bool enable) =>
@@ -125,7 +124,7 @@ public sealed class LabMachine : IDisposable
     public void Dispose() => Machine.Dispose();
 
     public override string ToString()
-        => $"{Machine.Cpus.Count} CPUs, {Workloads.NameOf(Workload)}; {Records.Records.Count:N0} traced sites of {Text.Table.KernelName}; costs {Options.Costs.Name}, fetch {Options.Fetch.Name}, seed {Options.Seed}";
+        => $"{Machine.Cpus.Count} CPUs, {Workloads.NameOf(Workload)}; {Records.Records.Count:N0} traced sites of {Text.KernelName}; costs {Options.Costs.Name}, fetch {Options.Fetch.Name}, seed {Options.Seed}";
 
     /// <summary>How long the CPUs are watched after the patcher has returned, for old code that must not be seen any more.</summary>
     private long AftermathCycles => 20_000;
@@ -166,7 +165,7 @@ public sealed class LabMachine : IDisposable
             switch (workload)
             {
                 case Workload.Running:
-                    StartDriver(cpu);
+                    Text.StartDriver(cpu);
                     break;
                 case Workload.Loaded when cpu.Id.Index > 0:
                     cpu.Start("load", Options.Costs.Load!.Steps(Machine));
@@ -175,20 +174,15 @@ public sealed class LabMachine : IDisposable
         }
     }
 
-    /// <summary>Each CPU starts elsewhere and goes through all functions in steps of its own, so that they meet the patcher and each other everywhere.</summary>
-    private void StartDriver(Cpu cpu)
+    private TracedText LayOutText(LabMachineOptions options)
     {
-        var functions = (ulong)Text.FunctionCount;
-        var registers = cpu.Registers;
-        registers[7] = Text.FunctionTable.Value;
-        registers[6] = functions;
-        registers[2] = (ulong)cpu.Id.Index * functions / (ulong)Machine.Cpus.Count;
-        registers[1] = Strides[cpu.Id.Index % Strides.Length];
-        cpu.StartGuest(Text.DriverEntry, Text.StackTop(cpu.Id));
+        if (options.Image is null)
+            return SyntheticText.LayOut(Machine.Memory, options.Sites is { } sites ? SitePopulation.Take(options.Table, sites) : options.Table, options.Cpus);
+        var text = KernelText.LayOut(Machine.Memory, options.Image, options.Cpus);
+        return options.Sites is { } wanted && (wanted < 1 || wanted > text.Sites.Count)
+            ? throw new BadInputException($"{wanted} sites: {text.KernelName} has 1 to {text.Sites.Count} sites that tracing enables")
+            : text;
     }
-
-    /// <summary>Primes, none of which divides a number of sites that matters, so that each CPU visits every function.</summary>
-    private static ulong[] Strides => [1, 7, 61, 509, 4093];
 
     private long SumPerCpu(int offset)
         => Machine.Cpus.Sum(cpu => (long)Machine.Memory.ReadUInt64(Text.PerCpuBase(cpu.Id) + offset));

@@ -19,6 +19,9 @@ public sealed record LabMachineOptions
     /// <summary>The sites, laid out at their real addresses. By default those of Debian's 6.1.0-56-cloud.</summary>
     public SiteTable Table { get; init; } = EmbeddedKernels.Debian61Cloud;
 
+    /// <summary>A real kernel whose own text is patched, in place of a text made from <see cref="Table"/>; null for none.</summary>
+    public KernelImage? Image { get; init; }
+
     /// <summary>How many sites, counted from the first; null for every one that the kernel enables.</summary>
     public int? Sites { get; init; }
 

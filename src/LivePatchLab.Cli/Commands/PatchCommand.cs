@@ -12,7 +12,7 @@ internal static class PatchCommand
 {
     public static Command Create()
     {
-        var image = new Option<string>("--image") { Description = "a kernel image: its sites, at its addresses" };
+        var image = new Option<string>("--image") { Description = "a kernel image: its own text is patched, its leaf functions run meanwhile" };
         var table = new Option<string>("--table") { Description = "a site table instead of an image; without either, that of Debian's 6.1.0-56-cloud" };
         var engine = new Option<string>("--engine") { Description = string.Join(", ", Protocols.All.Select(p => p.Name)), DefaultValueFactory = _ => "text_poke_bp_list" };
         var cpus = new Option<int>("--cpus") { Description = "1 to 1024", DefaultValueFactory = _ => 4 };
@@ -45,7 +45,7 @@ internal static class PatchCommand
                 Fetch = Suggestion.Find(FetchModel.Presets, m => m.Name, parsed.GetValue(fetch)!, "fetch model"),
                 Workload = parsed.GetValue(workload) is { } name ? Workloads.Named(name) : null,
             };
-            if (parsed.GetValue(image) is { } imagePath) options = options with { Table = SiteTable.FromKernel(KernelImage.Open(imagePath)) };
+            if (parsed.GetValue(image) is { } imagePath) options = options with { Image = KernelImage.Open(imagePath) };
             if (parsed.GetValue(table) is { } tablePath) options = options with { Table = SiteTable.Open(tablePath) };
 
             using var lab = new LabMachine(options);

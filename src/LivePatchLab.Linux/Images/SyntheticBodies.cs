@@ -59,7 +59,7 @@ internal static class SyntheticBodies
         {
             var random = Mix((ulong)variant);
             var steps = variant % 16;
-            functions.Add([.. Nop5, .. SyntheticText.Assemble(default, c =>
+            functions.Add([.. Nop5, .. TracedText.Assemble(default, c =>
             {
                 for (var step = 0; step < steps; step++)
                 {
