@@ -29,8 +29,8 @@ public sealed class FigureTests
               ],
               "layout": {
                 "title": { "text": "T &lt;i&gt;" },
-                "xaxis": { "title": { "text": "sites" }, "automargin": true, "type": "log", "tickformat": "~s", "dtick": "D2" },
-                "yaxis": { "title": { "text": "time" }, "automargin": true, "type": "linear", "tickformat": "~s", "ticksuffix": "s" },
+                "xaxis": { "title": { "text": "sites", "standoff": 12 }, "automargin": true, "type": "log", "tickformat": "~s", "dtick": "D2" },
+                "yaxis": { "title": { "text": "time", "standoff": 12 }, "automargin": true, "type": "linear", "tickformat": "~s", "ticksuffix": "s" },
                 "showlegend": true, "legend": { "orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom" }, "height": 460, "margin": { "t": 92, "r": 30 }
               }
             }
@@ -101,6 +101,14 @@ public sealed class FigureTests
     [InlineData(2, 5, "B", "2 B 5 B")]
     public void Units_of_the_SI_wear_their_prefixes(double least, double most, string unit, string labels)
         => Labels(new Axis("x", unit, Scale.Log), least, most).ShouldBe(labels);
+
+    [Theory]
+    [InlineData(5_021, "", "5.02k")]
+    [InlineData(999.9, "", "1k")]
+    [InlineData(0.0019, "s", "1.9 ms")]
+    [InlineData(-412, "", "-412")]
+    [InlineData(0.0125, "", "0.013")]
+    public void A_number_is_said_in_three_digits(double value, string unit, string text) => AxisTicks.Readable(value, unit).ShouldBe(text);
 
     [Theory]
     [InlineData(0, 1, "", "0 0.2 0.4 0.6 0.8 1")]

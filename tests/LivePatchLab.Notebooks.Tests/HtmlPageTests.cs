@@ -98,14 +98,6 @@ public sealed partial class HtmlPageTests
         System.Text.Encoding.UTF8.GetString(PlotlyScript.Bytes.AsSpan(0, 200)).ShouldContain($"v{PlotlyScript.Version}");
     }
 
-    /// <summary>Not a check but a look: writes the page where LIVEPATCH_LOOK says, for a person with a browser.</summary>
-    [Fact]
-    public void A_page_can_be_looked_at()
-    {
-        if (Environment.GetEnvironmentVariable("LIVEPATCH_LOOK") is { Length: > 0 } path)
-            File.WriteAllText(path, HtmlPage.Write(Document, "look", ""));
-    }
-
     [GeneratedRegex("<script([^>]*)>.*?</script>", RegexOptions.Singleline)]
     private static partial Regex WithoutScripts();
 

@@ -64,7 +64,12 @@ internal sealed class AxisTicks
 
     /// <summary>A number as people say it: 3 digits and an SI prefix.</summary>
     public static string Readable(double value, string unit)
-        => value == 0 ? "0" : InPrefix(value, PrefixFor(Math.Abs(value), unit.Length > 0), unit);
+    {
+        if (value == 0)
+            return "0";
+        var rounded = double.Parse(value.ToString("G3", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
+        return InPrefix(rounded, PrefixFor(Math.Abs(rounded), unit.Length > 0), unit);
+    }
 
     private static string InPrefix(double value, (double Factor, string Prefix) prefix, string unit)
     {

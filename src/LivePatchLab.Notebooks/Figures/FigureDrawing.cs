@@ -135,6 +135,7 @@ internal sealed class FigureDrawing(Figure figure)
                 Text(_left + (band * (j + 0.5)), _top + (RowHeight * (i + 0.5)) + 4, AxisTicks.Readable(value, ""), $"text-anchor=\"middle\" fill=\"{(depth > 0.45 ? "#ffffff" : "#000000")}\"");
             }
         }
+        YTitle();
         return XTitle(Categories(map.Columns, band));
     }
 
@@ -161,6 +162,11 @@ internal sealed class FigureDrawing(Figure figure)
         Line(_left, _top, _left, _bottom, "stroke=\"currentColor\"");
         if (!bars)
             Line(_left, _bottom, _right, _bottom, "stroke=\"currentColor\"");
+        YTitle();
+    }
+
+    private void YTitle()
+    {
         var middle = (_top + _bottom) / 2;
         Text(14, middle, figure.YAxis.FullTitle, string.Create(CultureInfo.InvariantCulture, $"text-anchor=\"middle\" transform=\"rotate(-90 14 {middle:0.##})\""));
     }

@@ -11,7 +11,9 @@ internal static class PlotlySpecification
         ["layout"] = new JsonObject
         {
             ["title"] = new JsonObject { ["text"] = Markup(figure.Title) },
-            ["xaxis"] = Axis(figure.XAxis, figure.Traces.Any(trace => trace is PointTrace)),
+            ["xaxis"] = figure.Traces.Any(trace => trace is PointTrace)
+                ? Axis(figure.XAxis, figure.Traces.OfType<PointTrace>().SelectMany(trace => trace.X))
+                : CategoryAxis(figure.XAxis),
             ["yaxis"] = YAxis(figure),
             ["showlegend"] = figure.Traces.Count > 1,
             ["legend"] = new JsonObject { ["orientation"] = "h", ["x"] = 0, ["y"] = 1.02, ["yanchor"] = "bottom" },
@@ -74,25 +76,31 @@ internal static class PlotlySpecification
     private static JsonObject YAxis(Figure figure)
     {
         if (!figure.Traces.Any(trace => trace is HeatmapTrace))
-            return Axis(figure.YAxis, numeric: true);
-        var node = Axis(figure.YAxis, numeric: false);
+            return Axis(figure.YAxis, figure.Traces.SelectMany(trace => trace switch { PointTrace points => points.Y, BarTrace bars => bars.Y, _ => [] }));
+        var node = CategoryAxis(figure.YAxis);
         // Plotly draws the first row of a heat map at the bottom; ours is at the top, as in a table.
         node["autorange"] = "reversed";
         return node;
     }
 
-    private static JsonObject Axis(Axis axis, bool numeric)
+    private static JsonObject CategoryAxis(Axis axis) => new()
     {
-        var node = new JsonObject { ["title"] = new JsonObject { ["text"] = Markup(axis.FullTitle) }, ["automargin"] = true };
-        if (!numeric)
-        {
-            node["type"] = "category";
-            return node;
-        }
+        ["title"] = new JsonObject { ["text"] = Markup(axis.FullTitle), ["standoff"] = 12 },
+        ["automargin"] = true,
+        ["type"] = "category",
+    };
+
+    private static JsonObject Axis(Axis axis, IEnumerable<double> values)
+    {
+        var node = CategoryAxis(axis);
         node["type"] = axis.Scale == Scale.Log ? "log" : "linear";
         node["tickformat"] = "~s";
         if (axis.Scale == Scale.Log)
-            node["dtick"] = "D2";
+        {
+            // Digits 2 and 5 only where there is room for them between the decades.
+            var held = values.Where(axis.Holds).ToArray();
+            node["dtick"] = held.Length > 0 && held.Max() / held.Min() > 100 ? 1 : "D2";
+        }
         if (axis.HasPrefixes)
             node["ticksuffix"] = axis.Unit;
         return node;

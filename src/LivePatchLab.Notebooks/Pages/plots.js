@@ -7,7 +7,8 @@
     var text = getComputedStyle(document.body).color;
     var line = dark.matches ? 'rgba(255,255,255,0.18)' : 'rgba(0,0,0,0.15)';
     return {
-      'font.color': text, paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)',
+      'font.color': text, 'modebar.bgcolor': 'rgba(0,0,0,0)', 'modebar.color': line, 'modebar.activecolor': text,
+      paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)',
       'xaxis.gridcolor': line, 'yaxis.gridcolor': line, 'xaxis.zerolinecolor': line, 'yaxis.zerolinecolor': line
     };
   }
