@@ -92,6 +92,18 @@ public sealed class NotebookRunnerTests : IDisposable
             .Message.ShouldContain("would overwrite it");
     }
 
+    [Fact]
+    public async Task A_figure_in_a_cell_reaches_the_notebook_and_the_page_in_all_its_forms()
+    {
+        var path = Write("figure.ipynb", (CellKind.Code, "new Figure(\"Cost\").X(\"CPUs\").Line(\"measured\", [(1, 2), (2, 4)])"));
+        var result = await _runner.RunAsync(path, Options with { Html = true });
+        result.Failure.ShouldBeNull();
+        result.WrittenFiles.ShouldBe([_folder.File("out/figure.ipynb"), _folder.File("out/figure.html")]);
+        var data = NotebookDocument.Read(result.WrittenFiles[0]).Cells[0].Outputs.Single().ShouldBeOfType<ResultOutput>().Data;
+        data[MimeBundle.Plotly]!["data"]![0]!["name"]!.GetValue<string>().ShouldBe("measured");
+        File.ReadAllText(result.WrittenFiles[1]).ShouldContain("<svg ");
+    }
+
     private NotebookRunOptions Options => new() { OutputFolder = _folder.File("out") };
 
     private string Write(string name, params (CellKind Kind, string Source)[] cells)
