@@ -54,7 +54,7 @@ public sealed class SyntheticTextTests : IDisposable
     {
         var table = EmbeddedKernels.Debian61Cloud;
         var text = SyntheticText.LayOut(_memory, table, cpus: 1);
-        text.FunctionCount.ShouldBe(35_051);
+        text.Functions.Count.ShouldBe(35_051);
         table.Sites.Where(site => site.IsEnabled).Select((site, i) => _memory.ReadUInt64(text.FunctionTable + (8L * i)) == site.Address.Value).ShouldAllBe(same => same);
     }
 
@@ -66,8 +66,7 @@ public sealed class SyntheticTextTests : IDisposable
         Listing(text.FtraceCaller, 2).ShouldBe(["inc qword ptr gs:[0]", "ret"]);
         var driver = Listing(text.DriverEntry, 18);
         driver.ShouldContain("inc qword ptr gs:[8]");
-        driver.ShouldContain("call qword ptr [rbx+r13*8]");
-        driver[^1].ShouldStartWith("jmp ");
+        driver.ShouldContain("call qword ptr [rbx+rax*8]");
     }
 
     [Fact]
@@ -95,7 +94,7 @@ public sealed class SyntheticTextTests : IDisposable
         var text = SyntheticText.LayOut(_memory, EmbeddedKernels.Debian61Cloud, cpus: 1);
         SyntheticText.LayOut(other, EmbeddedKernels.Debian61Cloud, cpus: 1);
         var start = text.Table.TextBase;
-        var length = (int)(text.PerCpuBase(new(0)) - start) + SyntheticText.PerCpuBytes;
+        var length = (int)(text.PerCpuBase(new(0)) - start) + TracedText.PerCpuBytes;
         _memory.Read(start, length).AsSpan().SequenceEqual(other.Read(start, length)).ShouldBeTrue();
     }
 
