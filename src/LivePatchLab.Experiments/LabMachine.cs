@@ -132,7 +132,7 @@ public sealed class LabMachine : IDisposable
     private static IEnumerable<KernelStep> UnderTextMutex(IPatcher patcher, PatchContext context, IReadOnlyList<PatchSite> sites)
     {
         yield return context.TextMutex.Acquire();
-        foreach (var step in patcher.Apply(context, sites)) yield return step;
+        yield return KernelStep.Call(patcher.Apply(context, sites));
         yield return new PhaseMark("");
         yield return context.TextMutex.Release();
     }

@@ -57,7 +57,7 @@ public sealed class LinuxKernel
         yield return new Delay(Machine.Costs.BreakpointHandler, "do_int3");
         foreach (var handler in _int3Handlers)
         {
-            foreach (var step in handler(cpu, regs)) yield return step;
+            yield return KernelStep.Call(handler(cpu, regs));
             if (regs.Consumed) yield break;
         }
     }

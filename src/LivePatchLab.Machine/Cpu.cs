@@ -242,18 +242,18 @@ public sealed unsafe partial class Cpu
                 ClockCycles = routine.WakeClockCycles;
             }
 
-            routine.BusyCycles = routine.Steps.Current.Resume(this);
+            routine.BusyCycles = routine.Current.Resume(this);
             return;
         }
 
-        if (!routine.Steps.MoveNext())
+        if (!routine.MoveNext())
         {
             Finish(routine);
             return;
         }
 
-        Machine.Events.RaiseStepped(this, routine);
-        routine.BusyCycles = routine.Steps.Current.Execute(this);
+        if (Machine.Events.WantsSteps) Machine.Events.RaiseStepped(this, routine);
+        routine.BusyCycles = routine.Current.Execute(this);
     }
 
     /// <summary>The clock at which the step that is being done is done, or is interrupted.</summary>
@@ -287,7 +287,6 @@ public sealed unsafe partial class Cpu
 
     private void Finish(KernelRoutine routine)
     {
-        routine.Steps.Dispose();
         _routines.RemoveAt(_routines.Count - 1);
         switch (routine.Kind)
         {
