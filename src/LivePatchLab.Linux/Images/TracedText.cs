@@ -32,8 +32,8 @@ public abstract class TracedText
 
     private const int VisitsPerWindow = 32 * WindowFunctions;
 
-    /// <summary>Between two windows the CPU computes without any call: up to 2^17 turns of a loop, short ones as likely as long ones.</summary>
-    private const int PauseBits = 17;
+    /// <summary>Between two windows the CPU computes without any call: up to 2^19 turns of a loop, short ones as likely as long ones.</summary>
+    private const int PauseBits = 19;
 
     private const int StackStride = 2 * GuestMemory.PageBytes;
     private const byte Int3 = 0xcc;
@@ -95,7 +95,7 @@ public abstract class TracedText
     /// <summary>Where the stack pointer of a CPU starts; the page below the stack's is not mapped.</summary>
     public GuestAddress StackTop(CpuId cpu) => _stacks + ((long)(Checked(cpu) + 1) * StackStride);
 
-    /// <summary>Has a CPU run the driver, from a place and in steps of its own, so that the CPUs meet the patcher and each other everywhere.</summary>
+    /// <summary>Has a CPU run the driver, from a place that chance draws and in steps of its own, so that the CPUs meet the patcher and each other everywhere.</summary>
     public void StartDriver(Cpu cpu)
     {
         var count = (ulong)Functions.Count;
@@ -103,9 +103,9 @@ public abstract class TracedText
         var registers = cpu.Registers;
         registers[7] = FunctionTable.Value;
         registers[6] = count;
-        registers[2] = index * count / (ulong)Cpus % count;
+        registers[2] = (ulong)cpu.Machine.Choices.Choose(ChoicePoint.Workload, int.MaxValue) % count;
         registers[1] = (WindowFunctions + (32 * index)) % count;
-        registers[8] = index;
+        registers[8] = (ulong)cpu.Machine.Choices.Choose(ChoicePoint.Workload, int.MaxValue) << 32;
         cpu.StartGuest(DriverEntry, StackTop(cpu.Id));
     }
 
