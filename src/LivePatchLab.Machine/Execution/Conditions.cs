@@ -119,8 +119,11 @@ internal static unsafe class Conditions
             : TCondition.OfComparison(cpu->FlagA << shift, 0);
     }
 
-    /// <summary>Works all flags out and does the operation again: reached by a jump, so that the common path needs no stack frame.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
+    /// <summary>
+    /// Works all flags out and does the operation again: reached by a jump, so that the common path needs no stack frame. It must not be
+    /// marked NoInlining: the run-time makes no tail call in a method so marked.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Settle(CpuState* cpu, Op* op, byte* memory, long budget)
     {
         LazyFlags.SetBits(cpu, LazyFlags.Status(cpu));
