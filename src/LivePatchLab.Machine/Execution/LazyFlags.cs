@@ -16,7 +16,8 @@ internal static unsafe class LazyFlags
     // Kinds, to which the width's Log2Bytes is added.
     // Add, Subtract: A op B. Logic: the result is A. WithCarry, WithBorrow: A op B gave C.
     // Increment, Decrement: the result is A, CF is bit 0 of B. Result: ZF, SF and PF of A, the rest is in B. Bits: all in A.
-    public const int Add = 0, Subtract = 4, Logic = 8, WithCarry = 12, WithBorrow = 16, Increment = 20, Decrement = 24, Result = 28, Bits = 32;
+    // Product: SF and PF of A, the rest, but ZF, in B.
+    public const int Add = 0, Subtract = 4, Logic = 8, WithCarry = 12, WithBorrow = 16, Increment = 20, Decrement = 24, Result = 28, Bits = 32, Product = 36;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Set(CpuState* cpu, int kind, ulong a, ulong b)
@@ -80,6 +81,7 @@ internal static unsafe class LazyFlags
             Increment => (OfSum(a - 1, 1, a, log2Bytes) & ~Carry) | ((uint)b & Carry),
             Decrement => (OfDifference(a + 1, 1, a, log2Bytes) & ~Carry) | ((uint)b & Carry),
             Result => OfResult(a, log2Bytes) | (uint)b,
+            Product => (OfResult(a, log2Bytes) & ~Zero) | (uint)b,
             _ => (uint)a,
         };
     }

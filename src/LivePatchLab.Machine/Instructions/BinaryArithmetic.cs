@@ -4,7 +4,7 @@ using Iced.Intel;
 namespace LivePatchLab.Machine;
 
 /// <summary>ADD, SUB, ADC, SBB, CMP, AND, OR, XOR and TEST, alone or with the conditional branch behind them.</summary>
-internal sealed unsafe class BinaryArithmetic : InstructionFamily
+internal sealed unsafe partial class BinaryArithmetic : InstructionFamily
 {
     public override IReadOnlyList<Mnemonic> Mnemonics { get; } =
     [

@@ -11,34 +11,6 @@ internal unsafe interface ILoopCondition
     static abstract bool Holds(CpuState* cpu, ulong count);
 }
 
-internal readonly unsafe struct CountNotZero : ILoopCondition
-{
-    public static bool Counts => true;
-
-    public static bool Holds(CpuState* cpu, ulong count) => count != 0;
-}
-
-internal readonly unsafe struct CountNotZeroAndEqual : ILoopCondition
-{
-    public static bool Counts => true;
-
-    public static bool Holds(CpuState* cpu, ulong count) => count != 0 && (LazyFlags.Status(cpu) & LazyFlags.Zero) != 0;
-}
-
-internal readonly unsafe struct CountNotZeroAndNotEqual : ILoopCondition
-{
-    public static bool Counts => true;
-
-    public static bool Holds(CpuState* cpu, ulong count) => count != 0 && (LazyFlags.Status(cpu) & LazyFlags.Zero) == 0;
-}
-
-internal readonly unsafe struct CountIsZero : ILoopCondition
-{
-    public static bool Counts => false;
-
-    public static bool Holds(CpuState* cpu, ulong count) => count == 0;
-}
-
 /// <summary>LOOP, LOOPE, LOOPNE, JRCXZ and JECXZ. The address size chooses between RCX and ECX.</summary>
 internal sealed unsafe class Loop : InstructionFamily
 {
@@ -77,5 +49,33 @@ internal sealed unsafe class Loop : InstructionFamily
         }
 
         ((Handler)next->Handler)(cpu, next, memory, budget);
+    }
+
+    private readonly struct CountNotZero : ILoopCondition
+    {
+        public static bool Counts => true;
+
+        public static bool Holds(CpuState* cpu, ulong count) => count != 0;
+    }
+
+    private readonly struct CountNotZeroAndEqual : ILoopCondition
+    {
+        public static bool Counts => true;
+
+        public static bool Holds(CpuState* cpu, ulong count) => count != 0 && (LazyFlags.Status(cpu) & LazyFlags.Zero) != 0;
+    }
+
+    private readonly struct CountNotZeroAndNotEqual : ILoopCondition
+    {
+        public static bool Counts => true;
+
+        public static bool Holds(CpuState* cpu, ulong count) => count != 0 && (LazyFlags.Status(cpu) & LazyFlags.Zero) == 0;
+    }
+
+    private readonly struct CountIsZero : ILoopCondition
+    {
+        public static bool Counts => false;
+
+        public static bool Holds(CpuState* cpu, ulong count) => count == 0;
     }
 }

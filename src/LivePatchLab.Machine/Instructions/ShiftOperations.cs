@@ -11,8 +11,8 @@ internal interface IShiftOperation
     static abstract ulong Apply<TWidth>(ulong value, int count) where TWidth : struct, IWidth;
 
     /// <summary>
-    /// CF and OF. OF is defined for a count of 1 only; like current Intel processors we compute it from the result by the same rule for
-    /// every count.
+    /// CF and OF. OF is defined for a count of 1 only; for every other it is here what a shift of the same value by 1 would give, which
+    /// is what current Intel processors do.
     /// </summary>
     static abstract uint CarryAndOverflow<TWidth>(ulong value, int count, ulong result) where TWidth : struct, IWidth;
 }
@@ -26,8 +26,7 @@ internal readonly struct ShiftLeft : IShiftOperation
     public static uint CarryAndOverflow<TWidth>(ulong value, int count, ulong result) where TWidth : struct, IWidth
     {
         var carry = TWidth.Bits == 64 ? (value >> (64 - count)) & 1 : (result >> TWidth.Bits) & 1;
-        var sign = (result >> (TWidth.Bits - 1)) & 1;
-        return ShiftFlags.Of(carry, carry ^ sign);
+        return ShiftFlags.Of(carry, ShiftFlags.TopTwoDiffer<TWidth>(value));
     }
 }
 
@@ -63,7 +62,7 @@ internal readonly struct RotateLeft : IShiftOperation
     };
 
     public static uint CarryAndOverflow<TWidth>(ulong value, int count, ulong result) where TWidth : struct, IWidth
-        => ShiftFlags.Of(result & 1, ((result >> (TWidth.Bits - 1)) ^ result) & 1);
+        => ShiftFlags.Of(result & 1, ShiftFlags.TopTwoDiffer<TWidth>(value));
 }
 
 internal readonly struct RotateRight : IShiftOperation
@@ -78,14 +77,15 @@ internal readonly struct RotateRight : IShiftOperation
     };
 
     public static uint CarryAndOverflow<TWidth>(ulong value, int count, ulong result) where TWidth : struct, IWidth
-    {
-        var sign = result >> (TWidth.Bits - 1);
-        return ShiftFlags.Of(sign & 1, (sign ^ (result >> (TWidth.Bits - 2))) & 1);
-    }
+        => ShiftFlags.Of((result >> (TWidth.Bits - 1)) & 1, (value ^ (value >> (TWidth.Bits - 1))) & 1);
 }
 
 internal static class ShiftFlags
 {
     /// <summary>Two bits to their places in RFLAGS.</summary>
     public static uint Of(ulong carry, ulong overflow) => (uint)(carry | (overflow << 11));
+
+    /// <summary>1 when a shift to the left by 1 changes the sign.</summary>
+    public static ulong TopTwoDiffer<TWidth>(ulong value) where TWidth : struct, IWidth
+        => ((value >> (TWidth.Bits - 1)) ^ (value >> (TWidth.Bits - 2))) & 1;
 }

@@ -10,40 +10,6 @@ internal unsafe interface IUnaryOperation
     static abstract void SetFlags<TWidth>(CpuState* cpu, ulong value, ulong result) where TWidth : struct, IWidth;
 }
 
-internal readonly unsafe struct Increment : IUnaryOperation
-{
-    public static ulong Apply(ulong value) => value + 1;
-
-    public static void SetFlags<TWidth>(CpuState* cpu, ulong value, ulong result) where TWidth : struct, IWidth
-        => LazyFlags.Set(cpu, LazyFlags.Increment + TWidth.Log2Bytes, result, LazyFlags.IsCarry(cpu) ? 1UL : 0);
-}
-
-internal readonly unsafe struct Decrement : IUnaryOperation
-{
-    public static ulong Apply(ulong value) => value - 1;
-
-    public static void SetFlags<TWidth>(CpuState* cpu, ulong value, ulong result) where TWidth : struct, IWidth
-        => LazyFlags.Set(cpu, LazyFlags.Decrement + TWidth.Log2Bytes, result, LazyFlags.IsCarry(cpu) ? 1UL : 0);
-}
-
-internal readonly unsafe struct Negate : IUnaryOperation
-{
-    public static ulong Apply(ulong value) => 0 - value;
-
-    public static void SetFlags<TWidth>(CpuState* cpu, ulong value, ulong result) where TWidth : struct, IWidth
-        => LazyFlags.Set(cpu, LazyFlags.Subtract + TWidth.Log2Bytes, 0, value);
-}
-
-internal readonly unsafe struct Complement : IUnaryOperation
-{
-    public static ulong Apply(ulong value) => ~value;
-
-    public static void SetFlags<TWidth>(CpuState* cpu, ulong value, ulong result) where TWidth : struct, IWidth
-    {
-        // NOT affects no flag.
-    }
-}
-
 /// <summary>INC, DEC, NEG and NOT. INC and DEC leave CF alone.</summary>
 internal sealed unsafe class UnaryArithmetic : InstructionFamily
 {
@@ -83,5 +49,39 @@ internal sealed unsafe class UnaryArithmetic : InstructionFamily
         TTarget.Write<TWidth>(target, result);
         if (TFlags.Wanted) TOperation.SetFlags<TWidth>(cpu, value, result);
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
+    }
+
+    private readonly struct Increment : IUnaryOperation
+    {
+        public static ulong Apply(ulong value) => value + 1;
+
+        public static void SetFlags<TWidth>(CpuState* cpu, ulong value, ulong result) where TWidth : struct, IWidth
+            => LazyFlags.Set(cpu, LazyFlags.Increment + TWidth.Log2Bytes, result, LazyFlags.IsCarry(cpu) ? 1UL : 0);
+    }
+
+    private readonly struct Decrement : IUnaryOperation
+    {
+        public static ulong Apply(ulong value) => value - 1;
+
+        public static void SetFlags<TWidth>(CpuState* cpu, ulong value, ulong result) where TWidth : struct, IWidth
+            => LazyFlags.Set(cpu, LazyFlags.Decrement + TWidth.Log2Bytes, result, LazyFlags.IsCarry(cpu) ? 1UL : 0);
+    }
+
+    private readonly struct Negate : IUnaryOperation
+    {
+        public static ulong Apply(ulong value) => 0 - value;
+
+        public static void SetFlags<TWidth>(CpuState* cpu, ulong value, ulong result) where TWidth : struct, IWidth
+            => LazyFlags.Set(cpu, LazyFlags.Subtract + TWidth.Log2Bytes, 0, value);
+    }
+
+    private readonly struct Complement : IUnaryOperation
+    {
+        public static ulong Apply(ulong value) => ~value;
+
+        public static void SetFlags<TWidth>(CpuState* cpu, ulong value, ulong result) where TWidth : struct, IWidth
+        {
+            // NOT affects no flag.
+        }
     }
 }
