@@ -177,8 +177,8 @@ public abstract class TracedText
         c.and(ecx, 15);
         c.shr(rax, cl);
         c.Label(ref pause);
-        c.dec(rax);
-        c.jns(pause);
+        c.sub(rax, 1);
+        c.jae(pause);
 
         c.add(r13, r14);
         c.cmp(r13, r12);
