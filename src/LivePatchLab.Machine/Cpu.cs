@@ -104,8 +104,10 @@ public sealed unsafe partial class Cpu
     /// <summary>Has the CPU execute guest code.</summary>
     /// <param name="rip">The first instruction.</param>
     /// <param name="stackTop">RSP at the start.</param>
-    public void StartGuest(GuestAddress rip, GuestAddress stackTop)
+    /// <param name="isUser">True for a program at privilege level 3, false for the kernel's code at level 0.</param>
+    public void StartGuest(GuestAddress rip, GuestAddress stackTop, bool isUser = false)
     {
+        State->UserMode = isUser ? 1 : 0;
         Rip = rip;
         State->Registers[4] = stackTop.Value;
         Activity = CpuActivity.Guest;

@@ -19,6 +19,7 @@ internal static class RunCommand
         var arguments = new Argument<string[]>("ARG") { Description = "its arguments", Arity = ArgumentArity.ZeroOrMore };
         var command = new Command("run", """
             Runs a static freestanding program. Its exit status is the program's own; a fault ends as 128 and the signal's number.
+            What follows -- goes to the program even where it looks like an option of ours.
 
             Examples:
               livepatch run data/guests/hello

@@ -46,11 +46,11 @@ public abstract class TracedText
     /// <param name="functions">What the driver calls.</param>
     /// <param name="textEnd">The first free page behind the text.</param>
     /// <param name="cpus">How many CPUs get counters and a stack.</param>
-    /// <exception cref="ArgumentException">There is no room behind the text, or no function.</exception>
+    /// <exception cref="BadInputException">There is no room behind the text, or no function.</exception>
     protected TracedText(IReadOnlyList<GuestAddress> sites, IReadOnlyList<GuestAddress> functions, GuestAddress textEnd, int cpus)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(cpus, 1);
-        if (functions.Count == 0) throw new ArgumentException("the driver needs at least one function to call", nameof(functions));
+        if (functions.Count == 0) throw new BadInputException("the table has no site that tracing enables, so there is nothing to patch; give another");
         Sites = sites;
         Functions = functions;
         Cpus = cpus;
@@ -60,7 +60,7 @@ public abstract class TracedText
         _stacks = PageUp(_perCpu + ((long)cpus * PerCpuBytes));
         End = _stacks + ((long)cpus * StackStride);
         if (End < textEnd || !End.IsInWindow)
-            throw new ArgumentException($"text up to {textEnd} leaves no room below the end of the window for {cpus} CPUs", nameof(textEnd));
+            throw new BadInputException($"text up to {textEnd} leaves no room below the end of the window for {cpus} CPUs; take fewer sites or CPUs");
     }
 
     /// <summary>The kernel's release, as uname -r prints it.</summary>
