@@ -28,7 +28,7 @@ public sealed class LabMachine : IDisposable
             Costs = options.Costs.Costs,
             Fetch = options.Fetch,
             Choices = new SeededChoices(options.Seed),
-            QuantumCyclesMax = (int)Math.Clamp(options.Costs.Costs.IpiLatency.Cycles, 20, 1000),
+            QuantumCyclesMax = options.QuantumCyclesMax ?? (int)Math.Clamp(options.Costs.Costs.IpiLatency.Cycles, 20, 1000),
         });
         Kernel = new(Machine);
         Text = LayOutText(options);

@@ -28,5 +28,11 @@ public sealed record LabMachineOptions
     /// <summary>What the CPUs do meanwhile; null for what the cost preset says: <see cref="Workload.Loaded"/> where it knows a load, else <see cref="Workload.Idle"/>.</summary>
     public Workload? Workload { get; init; }
 
+    /// <summary>
+    /// The most cycles by which a CPU may run ahead of the one furthest behind; null for the IPI latency of the cost model, which no signal
+    /// between CPUs undercuts. With 1 the CPUs take turns cycle by cycle: for runs whose every step is to be seen.
+    /// </summary>
+    public int? QuantumCyclesMax { get; init; }
+
     internal Workload ActualWorkload => Workload ?? (Costs.Load is null ? Experiments.Workload.Idle : Experiments.Workload.Loaded);
 }

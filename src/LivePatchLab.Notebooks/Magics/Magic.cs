@@ -39,4 +39,13 @@ public sealed record MagicParameter(string Name, string Help)
 
     /// <summary>Values are only suggestions: others are let through to the handler.</summary>
     public bool OtherValues { get; init; }
+
+    /// <summary>Takes several values with commas between them; each must be one of <see cref="Values"/>.</summary>
+    public bool Many { get; init; }
+
+    /// <summary>What one value is called in messages, where that is not the parameter's own name: "protocol".</summary>
+    public string? Kind { get; init; }
+
+    /// <summary>The line that lists all values: "#!lab protocols".</summary>
+    public string? ListedBy { get; init; }
 }

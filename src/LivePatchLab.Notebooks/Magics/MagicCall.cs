@@ -23,9 +23,10 @@ public sealed class MagicCall(MagicLine line, ICellOutput output, ISessionVariab
     public string? TextOrNull(string parameter) => Given(parameter) ?? Known(parameter).Default;
 
     /// <summary>A whole number; digits may be grouped by underscores as in C#, and 0x starts hexadecimal ones.</summary>
-    public long Number(string parameter, long min = long.MinValue, long max = long.MaxValue)
+    public long Number(string parameter, long min = long.MinValue, long max = long.MaxValue) => Number(parameter, Text(parameter), min, max);
+
+    private long Number(string parameter, string text, long min, long max)
     {
-        var text = Text(parameter);
         var digits = text.Replace("_", "", StringComparison.Ordinal);
         var ok = digits.StartsWith("0x", StringComparison.OrdinalIgnoreCase)
             ? long.TryParse(digits.AsSpan(2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var number)
@@ -62,6 +63,33 @@ public sealed class MagicCall(MagicLine line, ICellOutput output, ISessionVariab
                 return Enum.Parse<TEnum>(name);
         }
         throw Refuse(parameter, $"'{text}' is none of {string.Join(", ", Enum.GetNames<TEnum>())}.{NearestName.Question(text, Enum.GetNames<TEnum>())}");
+    }
+
+    /// <summary>Whole numbers written with commas, and ranges of them with two dots: <c>1,2,8..10</c>.</summary>
+    public IReadOnlyList<long> Numbers(string parameter, long min, long max)
+    {
+        const int NumbersMax = 100_000;
+        var numbers = new List<long>();
+        foreach (var part in List(parameter))
+        {
+            var ends = part.Split("..", 2);
+            var first = Number(parameter, ends[0], min, max);
+            var last = ends.Length == 1 ? first : Number(parameter, ends[1], min, max);
+            if (last < first)
+                throw Refuse(parameter, $"'{part}' ends before it begins");
+            if (last - first >= NumbersMax - numbers.Count)
+                throw Refuse(parameter, $"'{part}' makes more than {NumbersMax} numbers");
+            for (var number = first; number <= last; number++)
+                numbers.Add(number);
+        }
+        return numbers.Count > 0 ? numbers : throw Refuse(parameter, "needs at least one number");
+    }
+
+    /// <summary>The name of a C# variable to be set, checked before the work whose result it shall hold.</summary>
+    public string VariableName(string parameter)
+    {
+        var name = Text(parameter);
+        return CSharpSession.IsVariableName(name) ? name : throw Refuse(parameter, $"'{name}' cannot be the name of a C# variable");
     }
 
     /// <summary>A user's error about one parameter, to be thrown.</summary>

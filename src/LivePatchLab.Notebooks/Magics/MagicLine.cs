@@ -67,12 +67,22 @@ public sealed class MagicLine
         if (word.Text.StartsWith('@') && !word.Quoted)
             throw new UserErrorException($"{Magic.Directive}: '{word.Text}' would be read as a reference in .NET Interactive; put it in double quotes");
         var values = parameter.OtherValues ? null : parameter.Values?.Invoke().ToArray();
-        if (values is not null && !values.Contains(word.Text, StringComparer.Ordinal))
+        if (values is not null)
         {
-            throw new UserErrorException(
-                $"{Magic.Directive}: no {parameter.Name} named '{word.Text}'.{NearestName.Question(word.Text, values)}  (--{parameter.Name}: {Few(values)})");
+            foreach (var value in parameter.Many ? word.Text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) : [word.Text])
+            {
+                if (!values.Contains(value, StringComparer.Ordinal))
+                    throw new UserErrorException(NoSuch(parameter, value, values));
+            }
         }
         _arguments.Add(parameter.Name, word.Text);
+    }
+
+    private string NoSuch(MagicParameter parameter, string value, string[] values)
+    {
+        var start = parameter.Kind is null ? $"{Magic.Directive}: no {parameter.Name}" : $"no {parameter.Kind}";
+        var all = parameter.ListedBy is null ? $"--{parameter.Name}: {Few(values)}" : $"{parameter.ListedBy} lists all {values.Length}";
+        return $"{start} named '{value}'.{NearestName.Question(value, values)}  ({all})";
     }
 
     private string Surplus(Word before)

@@ -33,10 +33,12 @@ public sealed class CSharpSession(CSharpSessionOptions options) : ISessionVariab
     /// <summary>Has the compiler loaded and compiled to machine code before the first cell asks for it. Can be called early and need not be awaited.</summary>
     public static Task Warm() => Warming.Value;
 
+    public static bool IsVariableName(string name) => SyntaxFacts.IsValidIdentifier(name) && SyntaxFacts.GetKeywordKind(name) == SyntaxKind.None;
+
     /// <summary>Makes a value a variable of the submissions that follow.</summary>
     public void Set(string name, object? value, Type type)
     {
-        if (!SyntaxFacts.IsValidIdentifier(name) || SyntaxFacts.GetKeywordKind(name) != SyntaxKind.None)
+        if (!IsVariableName(name))
             throw new UserErrorException($"'{name}' cannot be the name of a C# variable");
         var nameable = CSharpTypeName.Nameable(type);
         _pending[name] = (value, nameable);

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Reflection;
 using System.Text.RegularExpressions;
+using LivePatchLab.Linux;
 
 namespace LivePatchLab.Notebooks;
 
@@ -15,7 +16,7 @@ internal static partial class CellErrors
         if (cause is OperationCanceledException && token.IsCancellationRequested)
             return new(CellFailure.Interrupted, [new(cell, null, "interrupted")]);
         var (line, deeper) = Place(cause, cellName);
-        if (cause is UserErrorException)
+        if (cause is UserErrorException or BadInputException or UnsupportedInputException)
             return new(CellFailure.UserError, [new(cell, line, OneLine(cause.Message))]);
         var text = $"{cause.GetType().Name}: {OneLine(cause.Message)}";
         for (var inner = cause.InnerException; inner is not null; inner = inner.InnerException)

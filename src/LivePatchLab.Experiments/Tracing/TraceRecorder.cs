@@ -1,0 +1,135 @@
+using LivePatchLab.Machine;
+using LivePatchLab.Patching;
+
+namespace LivePatchLab.Experiments;
+
+/// <summary>Listens to a machine's events and makes rows of them: one a clock, with a column a CPU.</summary>
+internal sealed class TraceRecorder : IDisposable
+{
+    private const int RowsMax = 4000;
+
+    /// <summary>Once the patcher has returned, this many visits of the site are still of interest: they show what CPUs see from then on.</summary>
+    private const int VisitsAfterwards = 2;
+
+    private readonly LabMachine _lab;
+    private readonly PatchSite _site;
+    private readonly InstructionText _instructions;
+    private readonly List<Row> _rows = [];
+    private readonly (GuestAddress Rip, byte[] Bytes)?[] _fetched;
+    private readonly int[] _visitsAfterwards;
+    private bool _patcherIsDone;
+    private int _leftOut;
+
+    public TraceRecorder(LabMachine lab, PatchSite site)
+    {
+        _lab = lab;
+        _site = site;
+        _instructions = new(lab.Text);
+        _fetched = new (GuestAddress, byte[])?[lab.Machine.Cpus.Count];
+        _visitsAfterwards = new int[lab.Machine.Cpus.Count];
+        var events = lab.Machine.Events;
+        events.Stepped += OnStep;
+        events.Trapped += OnTrap;
+        events.IpiTaken += OnIpi;
+        events.CodeStored += OnCodeStored;
+        events.Retired += OnRetired;
+        events.DirtyFetched += OnDirtyFetched;
+    }
+
+    public PatchTrace Finish(PatchRun run)
+    {
+        // A fetch without a retirement: the machine stopped before the instruction was done.
+        for (var cpu = 0; cpu < _fetched.Length; cpu++)
+            if (_fetched[cpu] is { } fetch) AddInstruction(new(cpu), _lab.Machine.Cpus[cpu].ClockCycles, fetch.Rip);
+        return new(run, _site, [.. _rows.Select(r => new TraceRow(r.ClockCycles, r.Cells, r.SiteBytes))], _leftOut);
+    }
+
+    public void Dispose()
+    {
+        var events = _lab.Machine.Events;
+        events.Stepped -= OnStep;
+        events.Trapped -= OnTrap;
+        events.IpiTaken -= OnIpi;
+        events.CodeStored -= OnCodeStored;
+        events.Retired -= OnRetired;
+        events.DirtyFetched -= OnDirtyFetched;
+    }
+
+    private void OnStep(StepEvent e)
+    {
+        if (e.Step is PhaseMark { Phase: "" }) _patcherIsDone = true;
+        if (e.Step is PhaseMark { Phase: "" }) return;
+        Add(e.Cpu, e.ClockCycles, new(TraceKind.Step, e.Step.Describe()));
+    }
+
+    private void OnTrap(TrapEvent e)
+    {
+        // Only what the site raises belongs to an instruction of it; INT3 is one byte, and RIP is behind it.
+        var from = e.Frame.Vector == TrapVector.Breakpoint ? e.Frame.Rip - 1 : e.Frame.Rip;
+        _fetched[e.Cpu.Index] = null;
+        Add(e.Cpu, e.ClockCycles, new(TraceKind.Trap, $"{e.Frame.Vector.Mnemonic()}{(from == _site.Address ? " at the site" : $" at {from}")}"));
+    }
+
+    private void OnIpi(IpiEvent e) => Add(e.To, e.ClockCycles, new(TraceKind.Ipi, $"IPI from {e.From}: {e.Function.Name}"));
+
+    private void OnCodeStored(CodeStoredEvent e)
+    {
+        if (_rows.Count > 0) _rows[^1].SiteBytes = SiteBytes();
+    }
+
+    private void OnDirtyFetched(CpuId cpu, long clockCycles, GuestAddress rip, ReadOnlySpan<byte> bytes) => _fetched[cpu.Index] = (rip, bytes.ToArray());
+
+    // The event comes when the instruction is done; its row shows when it began.
+    private void OnRetired(RetiredEvent e) => AddInstruction(e.Cpu, e.ClockCycles - _lab.Machine.Costs.Instruction.Cycles, e.Rip);
+
+    private void AddInstruction(CpuId cpu, long clockCycles, GuestAddress rip)
+    {
+        var isSite = rip == _site.Address;
+        var length = Math.Min(15, _site.Length);
+        var inMemory = isSite ? _lab.Machine.Memory.Read(rip, length) : ReadInstruction(rip);
+        var bytes = _fetched[cpu.Index] is { } fetch && fetch.Rip == rip ? fetch.Bytes : inMemory;
+        _fetched[cpu.Index] = null;
+        if (_patcherIsDone && (!isSite || ++_visitsAfterwards[cpu.Index] > VisitsAfterwards)) return;
+        var text = _instructions.Of(rip, bytes);
+        Add(cpu, clockCycles, isSite
+            ? new(TraceKind.SiteInstruction, $"{PatchTrace.Hex(bytes)}   {text}", IsStale: !inMemory.AsSpan().StartsWith(bytes))
+            : new(TraceKind.Instruction, text));
+    }
+
+    private byte[] ReadInstruction(GuestAddress rip)
+    {
+        for (var length = 15; length > 0; length--)
+            if (_lab.Machine.Memory.IsMapped(rip, length)) return _lab.Machine.Memory.Read(rip, length);
+        return [];
+    }
+
+    private void Add(CpuId cpu, long clockCycles, TraceCell cell)
+    {
+        if (_rows.Count > 0 && _rows[^1] is var last && last.ClockCycles == clockCycles && last.Cells[cpu.Index] is null)
+        {
+            last.Cells[cpu.Index] = cell;
+            return;
+        }
+
+        if (_rows.Count == RowsMax)
+        {
+            _leftOut++;
+            return;
+        }
+
+        var row = new Row(clockCycles, new TraceCell?[_lab.Machine.Cpus.Count]) { SiteBytes = SiteBytes() };
+        row.Cells[cpu.Index] = cell;
+        _rows.Add(row);
+    }
+
+    private string SiteBytes() => PatchTrace.Hex(_lab.Machine.Memory.Read(_site.Address, _site.Length));
+
+    private sealed class Row(long clockCycles, TraceCell?[] cells)
+    {
+        public long ClockCycles { get; } = clockCycles;
+
+        public TraceCell?[] Cells { get; } = cells;
+
+        public required string SiteBytes { get; set; }
+    }
+}

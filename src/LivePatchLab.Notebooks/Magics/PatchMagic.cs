@@ -1,0 +1,38 @@
+using LivePatchLab.Experiments;
+
+namespace LivePatchLab.Notebooks;
+
+/// <summary>#!patch: one patching operation on a machine.</summary>
+internal static class PatchMagic
+{
+    public static Magic Create() => new("patch", "Switches a machine's sites from nop to call, or back, while its CPUs go on; says what it cost.", Run)
+    {
+        Parameters =
+        [
+            LabParameters.Engine with { Positional = true },
+            new("back", "from call to nop") { Flag = true },
+            new("sites", "how many of the machine's sites, from the first; or all") { Default = LabParameters.All, Values = () => [LabParameters.All], OtherValues = true },
+            new("machine", "the C# variable that holds the machine") { Default = "machine" },
+            new("name", "the C# variable that takes the result") { Default = "run" },
+        ],
+        Examples = ["#!patch --engine text_poke_bp_list", "#!patch --engine text_poke_bp --sites 100 --name one_by_one", "#!patch --engine text_poke_bp_list --back"],
+    };
+
+    private static Task Run(MagicCall call)
+    {
+        var name = call.VariableName("name");
+        var variable = call.Text("machine");
+        if (!call.TryGet<LabMachine>(variable, out var machine))
+        {
+            throw call.TryGet<object>(variable, out _)
+                ? call.Refuse("machine", $"the variable '{variable}' holds no machine; #!machine makes one")
+                : new UserErrorException($"there is no machine in a variable '{variable}'; #!machine makes one");
+        }
+        var sites = LabParameters.SitesOf(call, "sites", machine.Records.Records.Count);
+        var plan = (sites is { } count ? Patch.First(count) : Patch.All()).With(call.Text("engine"));
+        var run = (call.Flag("back") ? plan.Back() : plan).Run(machine, call.CancellationToken);
+        call.Set(name, run);
+        call.Display(run);
+        return Task.CompletedTask;
+    }
+}
