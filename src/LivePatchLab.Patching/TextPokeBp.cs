@@ -26,19 +26,11 @@ public sealed class TextPokeBp : IPatchProtocol
 
     public bool MaySkip => true;
 
-    public IPatcher Attach(LinuxKernel kernel) => new Patcher(kernel, new());
+    public IPatcher Attach(LinuxKernel kernel) => new Patcher(BreakpointState.In(kernel));
 
-    internal sealed class Patcher : IPatcher
+    private sealed class Patcher(BreakpointState state) : IPatcher
     {
         private static readonly PhaseMark BreakpointMark = new(PhaseBreakpoint), TailMark = new(PhaseTail), FirstByteMark = new(PhaseFirstByte);
-
-        private readonly BreakpointState _state;
-
-        public Patcher(LinuxKernel kernel, BreakpointState state)
-        {
-            _state = state;
-            kernel.RegisterInt3Handler(PokeInt3Handler.For(state));
-        }
 
         public IEnumerable<KernelStep> Apply(PatchContext kernel, IReadOnlyList<PatchSite> sites)
         {
@@ -61,7 +53,7 @@ public sealed class TextPokeBp : IPatchProtocol
         private IEnumerable<KernelStep> PokeOne(PatchContext kernel, PatchSite site, byte[] opcode, int done)
         {
             yield return BreakpointMark;
-            yield return KernelStep.Call(_state.PublishSite(site.Address, site.Length, handler: site.Address + site.Length));
+            yield return KernelStep.Call(state.PublishSite(site.Address, site.Length, handler: site.Address + site.Length));
             yield return Fence.Write;
 
             var int3 = kernel.TextPoke(site.Address, BreakpointState.Int3Opcode);
@@ -89,7 +81,7 @@ public sealed class TextPokeBp : IPatchProtocol
                 yield return kernel.RunSync();
             }
 
-            yield return _state.Retract();
+            yield return state.Retract();
             yield return Fence.Write;
         }
     }

@@ -31,7 +31,7 @@ public sealed class TextPokeBpList : IPatchProtocol
 
     public bool MaySkip => true;
 
-    public IPatcher Attach(LinuxKernel kernel) => new Patcher(kernel, new());
+    public IPatcher Attach(LinuxKernel kernel) => new Patcher(BreakpointState.In(kernel));
 
     /// <summary>text_poke_bp_list(): changes every entry of a list. The caller holds text_mutex.</summary>
     /// <param name="kernel">Where it runs; a failure is left in <see cref="PatchContext.Failure"/>.</param>
@@ -184,16 +184,8 @@ public sealed class TextPokeBpList : IPatchProtocol
         }
     }
 
-    private sealed class Patcher : IPatcher
+    private sealed class Patcher(BreakpointState state) : IPatcher
     {
-        private readonly BreakpointState _state;
-
-        public Patcher(LinuxKernel kernel, BreakpointState state)
-        {
-            _state = state;
-            kernel.RegisterInt3Handler(PokeInt3Handler.For(state));
-        }
-
-        public IEnumerable<KernelStep> Apply(PatchContext kernel, IReadOnlyList<PatchSite> sites) => Run(kernel, _state, PatchSiteList.Iterate(sites));
+        public IEnumerable<KernelStep> Apply(PatchContext kernel, IReadOnlyList<PatchSite> sites) => Run(kernel, state, PatchSiteList.Iterate(sites));
     }
 }
