@@ -66,10 +66,7 @@ internal sealed unsafe partial class BinaryArithmetic
         public static ulong Apply(CpuState* cpu, ulong a, ulong b) => a + b + (LazyFlags.IsCarry(cpu) ? 1UL : 0);
 
         public static void SetFlags<TWidth>(CpuState* cpu, ulong a, ulong b, ulong result) where TWidth : struct, IWidth
-        {
-            cpu->FlagC = result;
-            LazyFlags.Set(cpu, LazyFlags.WithCarry + TWidth.Log2Bytes, a, b);
-        }
+            => LazyFlags.SetSum(cpu, a, b, result, TWidth.Log2Bytes);
     }
 
     private readonly struct SubtractWithBorrow : IBinaryOperation
@@ -81,10 +78,7 @@ internal sealed unsafe partial class BinaryArithmetic
         public static ulong Apply(CpuState* cpu, ulong a, ulong b) => a - b - (LazyFlags.IsCarry(cpu) ? 1UL : 0);
 
         public static void SetFlags<TWidth>(CpuState* cpu, ulong a, ulong b, ulong result) where TWidth : struct, IWidth
-        {
-            cpu->FlagC = result;
-            LazyFlags.Set(cpu, LazyFlags.WithBorrow + TWidth.Log2Bytes, a, b);
-        }
+            => LazyFlags.SetDifference(cpu, a, b, result, TWidth.Log2Bytes);
     }
 
     private readonly struct And : IBinaryOperation

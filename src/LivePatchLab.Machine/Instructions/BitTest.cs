@@ -53,7 +53,7 @@ internal sealed unsafe class BitTest : InstructionFamily
         var value = TWidth.Read(target);
         var bit = 1UL << ((int)index & (TWidth.Bits - 1));
         if (TOperation.Writes) TTarget.Write<TWidth>(target, TOperation.Apply(value, bit));
-        LazyFlags.Change(cpu, LazyFlags.Carry, (value & bit) != 0 ? LazyFlags.Carry : 0);
+        LazyFlags.Replace(cpu, LazyFlags.Carry, (value & bit) != 0 ? LazyFlags.Carry : 0);
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
     }
 

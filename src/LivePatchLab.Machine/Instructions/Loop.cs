@@ -40,15 +40,10 @@ internal sealed unsafe class Loop : InstructionFamily
     {
         var counter = (byte*)&cpu->Registers[Gpr.Rcx];
         if (TCondition.Counts) TWidth.WriteRegister(counter, TWidth.Read(counter) - 1);
-        var next = TCondition.Holds(cpu, TWidth.Read(counter)) ? Edges.Of(op)->Taken : Edges.Of(op)->NotTaken;
+        var next = Edges.Of(op)->Choose(TCondition.Holds(cpu, TWidth.Read(counter)));
         budget -= next->RemainingInstructions;
-        if (budget < 0)
-        {
-            Leave.BeforeBlock(cpu, next, memory, budget);
-            return;
-        }
-
-        ((Handler)next->Handler)(cpu, next, memory, budget);
+        if (budget < 0) Leave.BeforeBlock(cpu, next, memory, budget);
+        else ((Handler)next->Handler)(cpu, next, memory, budget);
     }
 
     private readonly struct CountNotZero : ILoopCondition

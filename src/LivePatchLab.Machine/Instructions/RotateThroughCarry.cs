@@ -44,7 +44,7 @@ internal sealed unsafe class RotateThroughCarry : InstructionFamily
         }
 
         TTarget.Write<TWidth>(target, value);
-        if (count != 0) LazyFlags.Change(cpu, LazyFlags.Carry | LazyFlags.Overflow, ShiftFlags.Of(carry, overflow));
+        if (count != 0) LazyFlags.Replace(cpu, LazyFlags.Carry | LazyFlags.Overflow, ShiftFlags.Of(carry, overflow));
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
     }
 
@@ -74,7 +74,7 @@ internal sealed unsafe class RotateThroughCarry : InstructionFamily
         }
 
         TTarget.Write<TWidth>(target, value);
-        if (count != 0) LazyFlags.Change(cpu, LazyFlags.Carry | LazyFlags.Overflow, ShiftFlags.Of(carry, overflow));
+        if (count != 0) LazyFlags.Replace(cpu, LazyFlags.Carry | LazyFlags.Overflow, ShiftFlags.Of(carry, overflow));
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
     }
 }

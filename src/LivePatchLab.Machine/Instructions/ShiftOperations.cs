@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 
 namespace LivePatchLab.Machine;
 
@@ -21,8 +22,10 @@ internal readonly struct ShiftLeft : IShiftOperation
 {
     public static bool IsRotate => false;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Apply<TWidth>(ulong value, int count) where TWidth : struct, IWidth => value << count;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint CarryAndOverflow<TWidth>(ulong value, int count, ulong result) where TWidth : struct, IWidth
     {
         var carry = TWidth.Bits == 64 ? (value >> (64 - count)) & 1 : (result >> TWidth.Bits) & 1;
@@ -34,8 +37,10 @@ internal readonly struct ShiftRight : IShiftOperation
 {
     public static bool IsRotate => false;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Apply<TWidth>(ulong value, int count) where TWidth : struct, IWidth => value >> count;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint CarryAndOverflow<TWidth>(ulong value, int count, ulong result) where TWidth : struct, IWidth
         => ShiftFlags.Of((value >> (count - 1)) & 1, (value >> (TWidth.Bits - 1)) & 1);
 }
@@ -44,8 +49,10 @@ internal readonly struct ShiftRightArithmetic : IShiftOperation
 {
     public static bool IsRotate => false;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Apply<TWidth>(ulong value, int count) where TWidth : struct, IWidth => (ulong)(TWidth.SignExtend(value) >> count);
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint CarryAndOverflow<TWidth>(ulong value, int count, ulong result) where TWidth : struct, IWidth
         => ShiftFlags.Of((ulong)(TWidth.SignExtend(value) >> (count - 1)) & 1, 0);
 }
@@ -54,6 +61,7 @@ internal readonly struct RotateLeft : IShiftOperation
 {
     public static bool IsRotate => true;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Apply<TWidth>(ulong value, int count) where TWidth : struct, IWidth => TWidth.Bits switch
     {
         64 => BitOperations.RotateLeft(value, count),
@@ -61,6 +69,7 @@ internal readonly struct RotateLeft : IShiftOperation
         _ => (value << (count & (TWidth.Bits - 1))) | (value >> ((TWidth.Bits - count) & (TWidth.Bits - 1))),
     };
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint CarryAndOverflow<TWidth>(ulong value, int count, ulong result) where TWidth : struct, IWidth
         => ShiftFlags.Of(result & 1, ShiftFlags.TopTwoDiffer<TWidth>(value));
 }
@@ -69,6 +78,7 @@ internal readonly struct RotateRight : IShiftOperation
 {
     public static bool IsRotate => true;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Apply<TWidth>(ulong value, int count) where TWidth : struct, IWidth => TWidth.Bits switch
     {
         64 => BitOperations.RotateRight(value, count),
@@ -76,6 +86,7 @@ internal readonly struct RotateRight : IShiftOperation
         _ => (value >> (count & (TWidth.Bits - 1))) | (value << ((TWidth.Bits - count) & (TWidth.Bits - 1))),
     };
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint CarryAndOverflow<TWidth>(ulong value, int count, ulong result) where TWidth : struct, IWidth
         => ShiftFlags.Of((result >> (TWidth.Bits - 1)) & 1, (value ^ (value >> (TWidth.Bits - 1))) & 1);
 }
@@ -86,6 +97,7 @@ internal static class ShiftFlags
     public static uint Of(ulong carry, ulong overflow) => (uint)(carry | (overflow << 11));
 
     /// <summary>1 when a shift to the left by 1 changes the sign.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong TopTwoDiffer<TWidth>(ulong value) where TWidth : struct, IWidth
         => ((value >> (TWidth.Bits - 1)) ^ (value >> (TWidth.Bits - 2))) & 1;
 }

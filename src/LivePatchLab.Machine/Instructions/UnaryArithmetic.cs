@@ -43,12 +43,21 @@ internal sealed unsafe class UnaryArithmetic : InstructionFamily
             return;
         }
 
-        var target = TTarget.Writable(cpu, op, memory, address);
+        Calculate<TOperation, TWidth, TTarget, TFlags>(cpu, TTarget.Writable(cpu, op, memory, address));
+        ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Calculate<TOperation, TWidth, TTarget, TFlags>(CpuState* cpu, byte* target)
+        where TOperation : struct, IUnaryOperation
+        where TWidth : struct, IWidth
+        where TTarget : struct, IOperand
+        where TFlags : struct, IFlagUse
+    {
         var value = TWidth.Read(target);
         var result = TOperation.Apply(value);
         TTarget.Write<TWidth>(target, result);
         if (TFlags.Wanted) TOperation.SetFlags<TWidth>(cpu, value, result);
-        ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
     }
 
     private readonly struct Increment : IUnaryOperation
