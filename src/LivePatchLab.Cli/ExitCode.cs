@@ -14,6 +14,9 @@ internal static class ExitCode
     /// <summary>Not to be had here: a codec, an engine, a system call.</summary>
     public const int Unsupported = 3;
 
+    /// <summary>A bug of the lab: EX_SOFTWARE of sysexits.h.</summary>
+    public const int InternalError = 70;
+
     /// <summary>128 and SIGINT, as a shell shows it.</summary>
     public const int Interrupted = 130;
 }

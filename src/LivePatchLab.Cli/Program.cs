@@ -36,6 +36,17 @@ catch (OperationCanceledException)
 {
     return Tell("interrupted", ExitCode.Interrupted);
 }
+catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+{
+    // A folder that cannot be made, a disk that is full: the computer's, and its message names the path.
+    return Tell(e.Message, ExitCode.BadInput);
+}
+catch (Exception e)
+{
+    // Nobody outside the lab can do anything with our frames; who develops it asks for them.
+    if (Environment.GetEnvironmentVariable("LIVEPATCH_TRACE") is { Length: > 0 }) throw;
+    return Tell($"a bug of the lab, please report it with the command: {e.GetType().Name}: {e.Message.ReplaceLineEndings(" ")}  (LIVEPATCH_TRACE=1 shows where)", ExitCode.InternalError);
+}
 
 static int Tell(string message, int status)
 {

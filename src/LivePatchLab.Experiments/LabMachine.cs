@@ -127,12 +127,12 @@ public sealed class LabMachine : IDisposable
         => $"{Machine.Cpus.Count} CPUs, {Workloads.NameOf(Workload)}; {Records.Records.Count:N0} traced sites of {Text.KernelName}; costs {Options.Costs.Name}, fetch {Options.Fetch.Name}, seed {Options.Seed}";
 
     /// <summary>How long the CPUs are watched after the patcher has returned, for old code that must not be seen any more.</summary>
-    private long AftermathCycles => 20_000;
+    private const long AftermathCycles = 100_000;
 
     private static IEnumerable<KernelStep> UnderTextMutex(IPatcher patcher, PatchContext context, IReadOnlyList<PatchSite> sites)
     {
         yield return context.TextMutex.Acquire();
-        foreach (var step in patcher.Apply(context, sites)) yield return step;
+        yield return KernelStep.Call(patcher.Apply(context, sites));
         yield return new PhaseMark("");
         yield return context.TextMutex.Release();
     }

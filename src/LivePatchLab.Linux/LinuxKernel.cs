@@ -9,6 +9,7 @@ public delegate IEnumerable<KernelStep> Int3Handler(Cpu cpu, TrapFrame regs);
 public sealed class LinuxKernel
 {
     private readonly List<Int3Handler> _int3Handlers = [];
+    private readonly Dictionary<Type, object> _globals = [];
 
     public LinuxKernel(SmpMachine machine)
     {
@@ -31,6 +32,16 @@ public sealed class LinuxKernel
 
     /// <summary>What BUG_ON() found, or null: the kernel is no longer to be trusted.</summary>
     public string? Bug { get; private set; }
+
+    /// <summary>The one set of global variables of a kind that this kernel has; made when first asked for.</summary>
+    public T Globals<T>(Func<LinuxKernel, T> make)
+        where T : class
+    {
+        if (_globals.TryGetValue(typeof(T), out var globals)) return (T)globals;
+        var made = make(this);
+        _globals.Add(typeof(T), made);
+        return made;
+    }
 
     /// <summary>Asks a handler about every #BP, after those that were registered before it.</summary>
     public void RegisterInt3Handler(Int3Handler handler) => _int3Handlers.Add(handler);
@@ -57,7 +68,7 @@ public sealed class LinuxKernel
         yield return new Delay(Machine.Costs.BreakpointHandler, "do_int3");
         foreach (var handler in _int3Handlers)
         {
-            foreach (var step in handler(cpu, regs)) yield return step;
+            yield return KernelStep.Call(handler(cpu, regs));
             if (regs.Consumed) yield break;
         }
     }

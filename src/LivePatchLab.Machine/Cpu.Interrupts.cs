@@ -10,15 +10,15 @@ public sealed unsafe partial class Cpu
     {
         var round = new IpiRound(this, function);
         var costs = Machine.Costs;
-        var jitter = (int)costs.IpiJitter.Cycles;
+        var (sendCycles, latencyCycles, jitter) = (costs.IpiSend.Cycles, costs.IpiLatency.Cycles, (int)costs.IpiJitter.Cycles);
         var clock = ClockCycles;
-        foreach (var target in Machine.Cpus)
+        foreach (var target in Machine.AllCpus)
         {
             if (target == this || target.Activity == CpuActivity.Parked) continue;
-            clock += costs.IpiSend.Cycles;
+            clock += sendCycles;
             round.Targets++;
             round.Pending++;
-            var latency = costs.IpiLatency.Cycles + (jitter > 0 ? Machine.Choices.Choose(ChoicePoint.IpiLatency, jitter + 1) : 0);
+            var latency = latencyCycles + (jitter > 0 ? Machine.Choices.Choose(ChoicePoint.IpiLatency, jitter + 1) : 0);
             target.Receive(new(clock + latency, round));
         }
 

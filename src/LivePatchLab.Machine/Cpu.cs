@@ -104,8 +104,10 @@ public sealed unsafe partial class Cpu
     /// <summary>Has the CPU execute guest code.</summary>
     /// <param name="rip">The first instruction.</param>
     /// <param name="stackTop">RSP at the start.</param>
-    public void StartGuest(GuestAddress rip, GuestAddress stackTop)
+    /// <param name="isUser">True for a program at privilege level 3, false for the kernel's code at level 0.</param>
+    public void StartGuest(GuestAddress rip, GuestAddress stackTop, bool isUser = false)
     {
+        State->UserMode = isUser ? 1 : 0;
         Rip = rip;
         State->Registers[4] = stackTop.Value;
         Activity = CpuActivity.Guest;
@@ -242,18 +244,18 @@ public sealed unsafe partial class Cpu
                 ClockCycles = routine.WakeClockCycles;
             }
 
-            routine.BusyCycles = routine.Steps.Current.Resume(this);
+            routine.BusyCycles = routine.Current.Resume(this);
             return;
         }
 
-        if (!routine.Steps.MoveNext())
+        if (!routine.MoveNext())
         {
             Finish(routine);
             return;
         }
 
-        Machine.Events.RaiseStepped(this, routine);
-        routine.BusyCycles = routine.Steps.Current.Execute(this);
+        if (Machine.Events.WantsSteps) Machine.Events.RaiseStepped(this, routine);
+        routine.BusyCycles = routine.Current.Execute(this);
     }
 
     /// <summary>The clock at which the step that is being done is done, or is interrupted.</summary>
@@ -287,7 +289,6 @@ public sealed unsafe partial class Cpu
 
     private void Finish(KernelRoutine routine)
     {
-        routine.Steps.Dispose();
         _routines.RemoveAt(_routines.Count - 1);
         switch (routine.Kind)
         {

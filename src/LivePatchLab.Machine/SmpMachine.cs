@@ -97,6 +97,8 @@ public sealed unsafe class SmpMachine : IDisposable
     /// <summary>Does SYSCALL for guest programs; where there is none, SYSCALL is #UD.</summary>
     public Action<Cpu>? SystemCall { get; set; }
 
+    internal ReadOnlySpan<Cpu> AllCpus => _cpus;
+
     internal CodeVersions Versions { get; }
 
     internal Interpreter Interpreter { get; }
@@ -149,7 +151,7 @@ public sealed unsafe class SmpMachine : IDisposable
     /// <summary>Why <see cref="Run"/> reported a deadlock: who waits, and in which step.</summary>
     public IEnumerable<string> Waiting() => _cpus
         .Where(c => c.IsWaiting)
-        .Select(c => $"{c.Id}{(c.InterruptsEnabled ? "" : " (interrupts off)")}: {c.Routine!.Name}, {c.Routine.Steps.Current.Describe()}");
+        .Select(c => $"{c.Id}{(c.InterruptsEnabled ? "" : " (interrupts off)")}: {c.Routine!.Name}, {c.Routine.Current.Describe()}");
 
     public StateHash Hash()
     {

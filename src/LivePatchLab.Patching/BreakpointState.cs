@@ -1,3 +1,4 @@
+using LivePatchLab.Linux;
 using LivePatchLab.Machine;
 
 namespace LivePatchLab.Patching;
@@ -9,6 +10,10 @@ namespace LivePatchLab.Patching;
 public sealed class BreakpointState
 {
     public const byte Int3 = 0xcc;
+
+    private BreakpointState()
+    {
+    }
 
     /// <summary>The one byte that is written over the first of an instruction.</summary>
     public static ReadOnlyMemory<byte> Int3Opcode { get; } = new byte[] { Int3 };
@@ -28,6 +33,14 @@ public sealed class BreakpointState
 
     /// <summary>How many comparisons <see cref="IsHandled"/> makes; what the handler's look-up costs.</summary>
     public int LookupComparisons { get; set; } = 1;
+
+    /// <summary>A kernel's own: both functions work on the same variables, and one #BP handler reads them.</summary>
+    public static BreakpointState In(LinuxKernel kernel) => kernel.Globals(_ =>
+    {
+        var state = new BreakpointState();
+        kernel.RegisterInt3Handler(PokeInt3Handler.For(state));
+        return state;
+    });
 
     /// <summary>The globals of a single site, before anything is written.</summary>
     public IEnumerable<KernelStep> PublishSite(GuestAddress site, int length, GuestAddress handler)

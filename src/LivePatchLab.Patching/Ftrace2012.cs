@@ -46,7 +46,7 @@ public sealed class Ftrace2012 : IPatchProtocol
             foreach (var site in sites) _locations.Add(site.Address);
 
             yield return _modifyingFtraceCode.Update("+ 1", n => n + 1);
-            foreach (var step in ReplaceCode(kernel, sites)) yield return step;
+            yield return KernelStep.Call(ReplaceCode(kernel, sites));
             yield return _modifyingFtraceCode.Update("- 1", n => n - 1);
         }
 
@@ -56,24 +56,24 @@ public sealed class Ftrace2012 : IPatchProtocol
             var pass = new Pass(kernel);
 
             yield return new PhaseMark(PhaseAdding);
-            foreach (var step in pass.ForEach(sites, pass.AddBreakpoints)) yield return step;
+            yield return KernelStep.Call(pass.ForEach(sites, pass.AddBreakpoints));
             if (pass.Error == 0)
             {
-                foreach (var step in RunSync(kernel)) yield return step;
+                yield return KernelStep.Call(RunSync(kernel));
                 yield return new PhaseMark(PhaseUpdating);
-                foreach (var step in pass.ForEach(sites, pass.AddUpdate)) yield return step;
+                yield return KernelStep.Call(pass.ForEach(sites, pass.AddUpdate));
             }
 
             if (pass.Error == 0)
             {
-                foreach (var step in RunSync(kernel)) yield return step;
+                yield return KernelStep.Call(RunSync(kernel));
                 yield return new PhaseMark(PhaseFinishing);
-                foreach (var step in pass.ForEach(sites, pass.FinishUpdate)) yield return step;
+                yield return KernelStep.Call(pass.ForEach(sites, pass.FinishUpdate));
             }
 
             if (pass.Error == 0)
             {
-                foreach (var step in RunSync(kernel)) yield return step;
+                yield return KernelStep.Call(RunSync(kernel));
                 yield break;
             }
 
@@ -83,7 +83,7 @@ public sealed class Ftrace2012 : IPatchProtocol
             var recovered = true;
             foreach (var site in sites)
             {
-                foreach (var step in pass.RemoveBreakpoint(site)) yield return step;
+                yield return KernelStep.Call(pass.RemoveBreakpoint(site));
                 recovered &= !pass.LeftBreakpoint;
             }
 
@@ -128,7 +128,7 @@ public sealed class Ftrace2012 : IPatchProtocol
             {
                 Current = site;
                 yield return kernel.NextRecord();
-                foreach (var step in pass(site)) yield return step;
+                yield return KernelStep.Call(pass(site));
                 if (Error != 0) yield break;
                 Count++;
             }

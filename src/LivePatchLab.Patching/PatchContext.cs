@@ -6,6 +6,8 @@ namespace LivePatchLab.Patching;
 /// <summary>What a protocol sees of the kernel while it runs: the steps it can take, and where it reports a failure.</summary>
 public sealed class PatchContext(LinuxKernel kernel, Cpu cpu)
 {
+    private readonly Delay _nextRecord = new(kernel.Machine.Costs.RecordStep.Cycles, "next record");
+
     public LinuxKernel Kernel { get; } = kernel;
 
     /// <summary>The CPU that the patcher runs on.</summary>
@@ -28,7 +30,7 @@ public sealed class PatchContext(LinuxKernel kernel, Cpu cpu)
     public ProbeKernelWrite ProbeKernelWrite(GuestAddress address, ReadOnlyMemory<byte> opcode, TextMapping mapping) => new(Kernel, address, opcode, mapping);
 
     /// <summary>Going on to the next record of a list.</summary>
-    public KernelStep NextRecord() => new Delay(Costs.RecordStep, "next record");
+    public KernelStep NextRecord() => _nextRecord;
 
     /// <summary>Runs a client's callback, unless it is to fail.</summary>
     public int Call(Func<int> callback)

@@ -36,7 +36,7 @@ public sealed class StopMachineProtocol : IPatchProtocol
             var wroteText = new KernelVariable<bool>("wrote_text", false);
             yield return new PhaseMark(PhaseStopped);
             var stop = new StopMachine(kernel.Kernel, isInitiator => StopMachineTextPoke(kernel, sites, wroteText, isInitiator));
-            foreach (var step in stop.Run()) yield return step;
+            yield return KernelStep.Call(stop.Run());
         }
 
         private static IEnumerable<KernelStep> StopMachineTextPoke(PatchContext kernel, IReadOnlyList<PatchSite> sites, KernelVariable<bool> wroteText, bool isInitiator)

@@ -26,17 +26,11 @@ public sealed class TextPokeBp : IPatchProtocol
 
     public bool MaySkip => true;
 
-    public IPatcher Attach(LinuxKernel kernel) => new Patcher(kernel, new());
+    public IPatcher Attach(LinuxKernel kernel) => new Patcher(BreakpointState.In(kernel));
 
-    internal sealed class Patcher : IPatcher
+    private sealed class Patcher(BreakpointState state) : IPatcher
     {
-        private readonly BreakpointState _state;
-
-        public Patcher(LinuxKernel kernel, BreakpointState state)
-        {
-            _state = state;
-            kernel.RegisterInt3Handler(PokeInt3Handler.For(state));
-        }
+        private static readonly PhaseMark BreakpointMark = new(PhaseBreakpoint), TailMark = new(PhaseTail), FirstByteMark = new(PhaseFirstByte);
 
         public IEnumerable<KernelStep> Apply(PatchContext kernel, IReadOnlyList<PatchSite> sites)
         {
@@ -47,7 +41,7 @@ public sealed class TextPokeBp : IPatchProtocol
                 yield return kernel.NextRecord();
                 if (site.NewCode is not null)
                 {
-                    foreach (var step in PokeOne(kernel, site, site.NewCode, done)) yield return step;
+                    yield return KernelStep.Call(PokeOne(kernel, site, site.NewCode, done));
                     if (kernel.Failure is not null || kernel.Kernel.Bug is not null) yield break;
                 }
 
@@ -58,8 +52,8 @@ public sealed class TextPokeBp : IPatchProtocol
 
         private IEnumerable<KernelStep> PokeOne(PatchContext kernel, PatchSite site, byte[] opcode, int done)
         {
-            yield return new PhaseMark(PhaseBreakpoint);
-            foreach (var step in _state.PublishSite(site.Address, site.Length, handler: site.Address + site.Length)) yield return step;
+            yield return BreakpointMark;
+            yield return KernelStep.Call(state.PublishSite(site.Address, site.Length, handler: site.Address + site.Length));
             yield return Fence.Write;
 
             var int3 = kernel.TextPoke(site.Address, BreakpointState.Int3Opcode);
@@ -73,21 +67,21 @@ public sealed class TextPokeBp : IPatchProtocol
                 yield return kernel.RunSync();
                 if (site.Length > 1)
                 {
-                    yield return new PhaseMark(PhaseTail);
+                    yield return TailMark;
                     var tail = kernel.TextPoke(site.Address + 1, opcode.AsMemory(1));
                     yield return tail;
                     if (tail.Error != 0) yield return kernel.Kernel.RaiseBug($"text_poke_bp: the tail of {site.Address} cannot be written");
                     yield return kernel.RunSync();
                 }
 
-                yield return new PhaseMark(PhaseFirstByte);
+                yield return FirstByteMark;
                 var first = kernel.TextPoke(site.Address, opcode.AsMemory(0, 1));
                 yield return first;
                 if (first.Error != 0) yield return kernel.Kernel.RaiseBug($"text_poke_bp: the first byte of {site.Address} cannot be written");
                 yield return kernel.RunSync();
             }
 
-            yield return _state.Retract();
+            yield return state.Retract();
             yield return Fence.Write;
         }
     }

@@ -31,7 +31,7 @@ public sealed class TextPokeBpList : IPatchProtocol
 
     public bool MaySkip => true;
 
-    public IPatcher Attach(LinuxKernel kernel) => new Patcher(kernel, new());
+    public IPatcher Attach(LinuxKernel kernel) => new Patcher(BreakpointState.In(kernel));
 
     /// <summary>text_poke_bp_list(): changes every entry of a list. The caller holds text_mutex.</summary>
     /// <param name="kernel">Where it runs; a failure is left in <see cref="PatchContext.Failure"/>.</param>
@@ -45,11 +45,11 @@ public sealed class TextPokeBpList : IPatchProtocol
         var entry = new EntryStep<T>(kernel, iterator);
 
         yield return new PhaseMark(PhaseAdding);
-        foreach (var step in state.PublishList(iterator.Len, iterator.IsHandled)) yield return step;
+        yield return KernelStep.Call(state.PublishList(iterator.Len, iterator.IsHandled));
         yield return Fence.Write;
 
         var report = PhaseAdding;
-        foreach (var step in entry.ForEach(entry.AddBreakpoint)) yield return step;
+        yield return KernelStep.Call(entry.ForEach(entry.AddBreakpoint));
         if (entry.Error != 0) goto fail;
         yield return kernel.RunSync();
 
@@ -57,14 +57,14 @@ public sealed class TextPokeBpList : IPatchProtocol
         {
             report = PhaseUpdating;
             yield return new PhaseMark(PhaseUpdating);
-            foreach (var step in entry.ForEach(entry.UpdateCode)) yield return step;
+            yield return KernelStep.Call(entry.ForEach(entry.UpdateCode));
             if (entry.Error != 0) goto fail;
             yield return kernel.RunSync();
         }
 
         report = PhaseFinishing;
         yield return new PhaseMark(PhaseFinishing);
-        foreach (var step in entry.ForEach(entry.FinishUpdate)) yield return step;
+        yield return KernelStep.Call(entry.ForEach(entry.FinishUpdate));
         if (entry.Error != 0) goto fail;
         yield return kernel.RunSync();
 
@@ -76,7 +76,7 @@ public sealed class TextPokeBpList : IPatchProtocol
             yield return new PhaseMark(PhaseRecovering);
             foreach (var iter in iterator.Entries())
             {
-                foreach (var step in entry.Recover(iter)) yield return step;
+                yield return KernelStep.Call(entry.Recover(iter));
                 if (kernel.Kernel.Bug is not null) yield break;
             }
 
@@ -109,7 +109,7 @@ public sealed class TextPokeBpList : IPatchProtocol
             {
                 Current = iter;
                 yield return kernel.NextRecord();
-                foreach (var step in pass(iter)) yield return step;
+                yield return KernelStep.Call(pass(iter));
                 if (Error != 0) yield break;
                 Count++;
             }
@@ -184,16 +184,8 @@ public sealed class TextPokeBpList : IPatchProtocol
         }
     }
 
-    private sealed class Patcher : IPatcher
+    private sealed class Patcher(BreakpointState state) : IPatcher
     {
-        private readonly BreakpointState _state;
-
-        public Patcher(LinuxKernel kernel, BreakpointState state)
-        {
-            _state = state;
-            kernel.RegisterInt3Handler(PokeInt3Handler.For(state));
-        }
-
-        public IEnumerable<KernelStep> Apply(PatchContext kernel, IReadOnlyList<PatchSite> sites) => Run(kernel, _state, PatchSiteList.Iterate(sites));
+        public IEnumerable<KernelStep> Apply(PatchContext kernel, IReadOnlyList<PatchSite> sites) => Run(kernel, state, PatchSiteList.Iterate(sites));
     }
 }

@@ -20,11 +20,15 @@ public sealed class WithoutSync(IPatchProtocol protocol, string phase) : IPatchP
     {
         public IEnumerable<KernelStep> Apply(PatchContext kernel, IReadOnlyList<PatchSite> sites)
         {
-            var current = "";
-            foreach (var step in whole.Apply(kernel, sites))
+            return Filter(whole.Apply(kernel, sites), kernel.Kernel.Machine.Accounts);
+        }
+
+        private IEnumerable<KernelStep> Filter(IEnumerable<KernelStep> steps, PhaseAccounts accounts)
+        {
+            foreach (var step in steps)
             {
-                if (step is PhaseMark mark) current = mark.Phase;
-                if (step is not RunSync || current != phase) yield return step;
+                if (step is Subroutine call) yield return KernelStep.Call(Filter(call.Steps, accounts));
+                else if (step is not RunSync || accounts.Current != phase) yield return step;
             }
         }
     }

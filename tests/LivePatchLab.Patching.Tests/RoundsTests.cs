@@ -52,6 +52,23 @@ public sealed class RoundsTests
     }
 
     [Fact]
+    public void Text_poke_bp_and_text_poke_bp_list_share_the_seeds_globals()
+    {
+        using var lab = new LabMachine(new LabMachineOptions { Cpus = 2, Sites = 3, Workload = Workload.Idle });
+        var state = BreakpointState.In(lab.Kernel);
+        lab.Switch(Protocols.TextPokeBpList, enable: true).IsGood.ShouldBeTrue();
+        (state.Handler.Value, state.Address.Value, state.Length.Value, state.PatchingInProgress.Value).ShouldBe((null, null, 5, false));
+        var isHandled = state.IsHandled.Value.ShouldNotBeNull();
+        isHandled(lab.Text.Sites[1] + 1).ShouldBeTrue("the handler passes regs.ip, behind the int3");
+        isHandled(lab.Text.Sites[1]).ShouldBeFalse();
+
+        lab.Switch(Protocols.TextPokeBp, enable: false).IsGood.ShouldBeTrue();
+        state.IsHandled.Value.ShouldBeNull();
+        (state.Handler.Value, state.Address.Value).ShouldBe((lab.Text.Sites[2] + 5, lab.Text.Sites[2] + 1));
+        BreakpointState.In(lab.Kernel).ShouldBeSameAs(state);
+    }
+
+    [Fact]
     public void A_list_must_ascend_and_have_one_length()
     {
         var a = new PatchSite(new(0x1000), [1, 2], [3, 4]);

@@ -19,6 +19,7 @@ internal static class RunCommand
         var arguments = new Argument<string[]>("ARG") { Description = "its arguments", Arity = ArgumentArity.ZeroOrMore };
         var command = new Command("run", """
             Runs a static freestanding program. Its exit status is the program's own; a fault ends as 128 and the signal's number.
+            What follows -- goes to the program even where it looks like an option of ours.
 
             Examples:
               livepatch run data/guests/hello
@@ -41,6 +42,7 @@ internal static class RunCommand
         if (cpus is < 1 or > MachineOptions.CpusMax) throw new BadInputException($"--cpus {cpus}: a machine has 1 to {MachineOptions.CpusMax} CPUs");
         if (Suggestion.Find(["auto", "interpreter", "translator"], n => n, engine, "engine") == "translator")
             throw new UnsupportedInputException("--engine translator: there is no translator yet; leave the option out, and the interpreter runs the program");
+        if (path.StartsWith('-') && !File.Exists(path)) throw new BadInputException(NoSuchOption(path));
         var image = ProgramImage.Open(path);
         using var machine = new SmpMachine(new MachineOptions { Cpus = cpus, Choices = new SeededChoices(seed), QuantumCyclesMax = 1000 });
         using var output = Console.OpenStandardOutput();
@@ -52,6 +54,13 @@ internal static class RunCommand
         if (end.Message is not null) Console.Error.WriteLine("livepatch: " + end.Message);
         if (stats) Console.Error.WriteLine(Stats(machine, seconds).ToJsonString());
         return end.IsUnsupported ? ExitCode.Unsupported : end.Status;
+    }
+
+    /// <summary>An option that is mistyped is taken for the program, because programs have options of their own.</summary>
+    private static string NoSuchOption(string name)
+    {
+        var meant = Suggestion.Nearest(["--cpus", "--engine", "--seed", "--stats"], name) is { } nearest ? $"Did you mean {nearest}?" : "livepatch run --help lists them";
+        return $"{name}: there is no such option, and no program of that name.  {meant}";
     }
 
     private static JsonObject Stats(SmpMachine machine, double seconds)

@@ -22,7 +22,7 @@ internal static class SweepCommand
         command.SetAction((parsed, cancellation) =>
         {
             var path = parsed.GetValue(spec)!;
-            if (!File.Exists(path)) throw new BadInputException($"{path}: there is no such file; give a sweep's specification");
+            if (!File.Exists(path)) throw new BadInputException($"{path}: no such file; give a sweep's specification");
             if (parsed.GetValue(jobs) is < 1) throw new BadInputException($"--jobs {parsed.GetValue(jobs)}: a sweep needs at least one thread");
             var sweep = SweepSpec.Parse(File.ReadAllText(path), path);
             var result = WithProgress(progress => Sweep.Run(sweep, parsed.GetValue(jobs), progress, cancellation));

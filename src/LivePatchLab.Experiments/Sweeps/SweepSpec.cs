@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using System.Text.RegularExpressions;
 using LivePatchLab.Linux;
 using LivePatchLab.Machine;
 using LivePatchLab.Patching;
@@ -7,7 +8,7 @@ using LivePatchLab.Patching;
 namespace LivePatchLab.Experiments;
 
 /// <summary>What a sweep runs: every engine with every number of sites, of CPUs, and every seed.</summary>
-public sealed record SweepSpec
+public sealed partial record SweepSpec
 {
     private static readonly JsonSerializerOptions Options = new(JsonSerializerDefaults.Web)
     {
@@ -46,14 +47,27 @@ public sealed record SweepSpec
         }
         catch (JsonException e)
         {
-            throw new BadInputException($"{sourceName}:{(e.LineNumber ?? 0) + 1}: {e.Message.Split(" Path:")[0].Split(" LineNumber:")[0]}");
+            throw new BadInputException($"{sourceName}:{(e.LineNumber ?? 0) + 1}: {Reason(e)}; a sweep is an object with engines, sites, cpus and, if you like, seeds, costs, fetch, workload");
         }
+    }
+
+    /// <summary>What System.Text.Json says, without the names of our types.</summary>
+    private static string Reason(JsonException e)
+    {
+        var text = e.Message.Split(" Path:")[0].Split(" LineNumber:")[0].TrimEnd('.');
+        if (UnknownProperty().Match(text) is { Success: true } unknown) return $"there is nothing named '{unknown.Groups[1].Value}'";
+        if (text.StartsWith("The JSON value could not be converted", StringComparison.Ordinal)) return $"the value of {e.Path?.TrimStart('$', '.')} is of the wrong kind";
+        if (MissingProperties().Match(text) is { Success: true } missing) return $"not given: {missing.Groups[1].Value}";
+        return text;
     }
 
     /// <summary>The single runs, in the order of their results.</summary>
     /// <exception cref="BadInputException">A name or number of the specification is none.</exception>
     public IReadOnlyList<SweepPoint> Points()
     {
+        // JSON may say null where a list or a name must be.
+        if (Engines is null || Sites is null || Cpus is null || Seeds is null || Costs is null || Fetch is null || Engines.Contains(null!))
+            throw new BadInputException("a sweep's engines, sites, cpus, seeds, costs and fetch may be left out or given, but not be null");
         if (Engines.Count == 0 || Sites.Count == 0 || Cpus.Count == 0 || Seeds.Count == 0)
             throw new BadInputException("a sweep needs at least one engine, number of sites, number of CPUs, and seed");
         foreach (var cpus in Cpus)
@@ -72,6 +86,12 @@ public sealed record SweepSpec
                select new SweepPoint(engine, new LabMachineOptions { Cpus = cpus, Sites = sites, Seed = new(seed), Costs = costs, Fetch = fetch, Workload = workload }),
         ];
     }
+
+    [GeneratedRegex("^The JSON property '([^']*)' could not be mapped")]
+    private static partial Regex UnknownProperty();
+
+    [GeneratedRegex("missing required properties including: (.*)$")]
+    private static partial Regex MissingProperties();
 }
 
 /// <summary>One run of a sweep: a protocol on a machine of its own.</summary>

@@ -25,7 +25,7 @@ public sealed class SyntheticText : TracedText
     public GuestAddress TextEnd { get; }
 
     /// <summary>Maps and writes it all.</summary>
-    /// <exception cref="ArgumentException">There is no room for it between the last site and the end of the window, no CPU, or no enabled site.</exception>
+    /// <exception cref="BadInputException">There is no room for it between the last site and the end of the window, or no enabled site.</exception>
     public static SyntheticText LayOut(GuestMemory memory, SiteTable table, int cpus)
     {
         var last = table.Sites.Count == 0 ? table.TextBase : table.Sites[^1].Address;

@@ -32,8 +32,8 @@ public abstract class TracedText
 
     private const int VisitsPerWindow = 32 * WindowFunctions;
 
-    /// <summary>Between two windows the CPU computes without any call: up to 2^17 turns of a loop, short ones as likely as long ones.</summary>
-    private const int PauseBits = 17;
+    /// <summary>Between two windows the CPU computes without any call: up to 2^19 turns of a loop, short ones as likely as long ones.</summary>
+    private const int PauseBits = 19;
 
     private const int StackStride = 2 * GuestMemory.PageBytes;
     private const byte Int3 = 0xcc;
@@ -46,11 +46,11 @@ public abstract class TracedText
     /// <param name="functions">What the driver calls.</param>
     /// <param name="textEnd">The first free page behind the text.</param>
     /// <param name="cpus">How many CPUs get counters and a stack.</param>
-    /// <exception cref="ArgumentException">There is no room behind the text, or no function.</exception>
+    /// <exception cref="BadInputException">There is no room behind the text, or no function.</exception>
     protected TracedText(IReadOnlyList<GuestAddress> sites, IReadOnlyList<GuestAddress> functions, GuestAddress textEnd, int cpus)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(cpus, 1);
-        if (functions.Count == 0) throw new ArgumentException("the driver needs at least one function to call", nameof(functions));
+        if (functions.Count == 0) throw new BadInputException("the table has no site that tracing enables, so there is nothing to patch; give another");
         Sites = sites;
         Functions = functions;
         Cpus = cpus;
@@ -60,7 +60,7 @@ public abstract class TracedText
         _stacks = PageUp(_perCpu + ((long)cpus * PerCpuBytes));
         End = _stacks + ((long)cpus * StackStride);
         if (End < textEnd || !End.IsInWindow)
-            throw new ArgumentException($"text up to {textEnd} leaves no room below the end of the window for {cpus} CPUs", nameof(textEnd));
+            throw new BadInputException($"text up to {textEnd} leaves no room below the end of the window for {cpus} CPUs; take fewer sites or CPUs");
     }
 
     /// <summary>The kernel's release, as uname -r prints it.</summary>
@@ -95,7 +95,7 @@ public abstract class TracedText
     /// <summary>Where the stack pointer of a CPU starts; the page below the stack's is not mapped.</summary>
     public GuestAddress StackTop(CpuId cpu) => _stacks + ((long)(Checked(cpu) + 1) * StackStride);
 
-    /// <summary>Has a CPU run the driver, from a place and in steps of its own, so that the CPUs meet the patcher and each other everywhere.</summary>
+    /// <summary>Has a CPU run the driver, from a place that chance draws and in steps of its own, so that the CPUs meet the patcher and each other everywhere.</summary>
     public void StartDriver(Cpu cpu)
     {
         var count = (ulong)Functions.Count;
@@ -103,9 +103,9 @@ public abstract class TracedText
         var registers = cpu.Registers;
         registers[7] = FunctionTable.Value;
         registers[6] = count;
-        registers[2] = index * count / (ulong)Cpus % count;
+        registers[2] = (ulong)cpu.Machine.Choices.Choose(ChoicePoint.Workload, int.MaxValue) % count;
         registers[1] = (WindowFunctions + (32 * index)) % count;
-        registers[8] = index;
+        registers[8] = (ulong)cpu.Machine.Choices.Choose(ChoicePoint.Workload, int.MaxValue) << 32;
         cpu.StartGuest(DriverEntry, StackTop(cpu.Id));
     }
 
@@ -177,8 +177,8 @@ public abstract class TracedText
         c.and(ecx, 15);
         c.shr(rax, cl);
         c.Label(ref pause);
-        c.dec(rax);
-        c.jns(pause);
+        c.sub(rax, 1);
+        c.jae(pause);
 
         c.add(r13, r14);
         c.cmp(r13, r12);

@@ -98,7 +98,7 @@ public sealed class UserProgram
         words.AddRange([0, 0, 0, 0]);
         var stack = (at - (8 * words.Count)).AlignDown(16);
         for (var i = 0; i < words.Count; i++) _machine.Memory.LoadUInt64(stack + (8 * i), words[i]);
-        cpu.StartGuest(_image.Entry, stack);
+        cpu.StartGuest(_image.Entry, stack, isUser: true);
         cpu.Registers[7] = (ulong)cpu.Id.Index;
         cpu.Registers[6] = (ulong)_machine.Cpus.Count;
     }

@@ -53,7 +53,7 @@ public sealed class StopMachine : IpiFunction
     {
         _kernel.SyncRounds++;
         yield return new CallFunction(this, wait: false);
-        foreach (var step in MultiCpuStop(isInitiator: true)) yield return step;
+        yield return KernelStep.Call(MultiCpuStop(isInitiator: true));
     }
 
     public override IEnumerable<KernelStep> Steps(Cpu cpu)
@@ -61,7 +61,7 @@ public sealed class StopMachine : IpiFunction
         // The IPI only wakes the CPU's stopper thread, which begins with interrupts on.
         yield return InterruptFlag.On;
         yield return new Delay(cpu.Machine.Costs.StopperWake, "switch to the stopper thread");
-        foreach (var step in MultiCpuStop(isInitiator: false)) yield return step;
+        yield return KernelStep.Call(MultiCpuStop(isInitiator: false));
     }
 
     private IEnumerable<KernelStep> MultiCpuStop(bool isInitiator)
@@ -73,10 +73,10 @@ public sealed class StopMachine : IpiFunction
             if (state == MultiStopState.DisableIrq) yield return InterruptFlag.Off;
             if (state == MultiStopState.Run)
             {
-                foreach (var step in _function(isInitiator)) yield return step;
+                yield return KernelStep.Call(_function(isInitiator));
             }
 
-            foreach (var step in AcknowledgeState(state)) yield return step;
+            yield return KernelStep.Call(AcknowledgeState(state));
         }
 
         yield return InterruptFlag.On;

@@ -27,7 +27,7 @@ public sealed class PhaseAccounts
     {
         _current.DurationCycles += clockCycles - _enteredClockCycles;
         _enteredClockCycles = clockCycles;
-        if (_current.Name != phase) _current = _phases.Find(p => p.Name == phase) ?? Add(phase);
+        if (_current.Name != phase) _current = Find(phase) ?? Add(phase);
         Running = _current.Cpus;
     }
 
@@ -38,6 +38,13 @@ public sealed class PhaseAccounts
         _current = Add("");
         _enteredClockCycles = clockCycles;
         Running = _current.Cpus;
+    }
+
+    private PhaseAccount? Find(string phase)
+    {
+        foreach (var account in _phases)
+            if (account.Name == phase) return account;
+        return null;
     }
 
     private PhaseAccount Add(string phase)

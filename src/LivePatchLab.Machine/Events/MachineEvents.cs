@@ -54,9 +54,11 @@ public sealed class MachineEvents
 
     internal bool WantsRetired => Retired is not null;
 
+    internal bool WantsSteps => Stepped is not null;
+
     internal bool WantsIpis => IpiTaken is not null;
 
-    internal void RaiseStepped(Cpu cpu, KernelRoutine routine) => Stepped?.Invoke(new(cpu.Id, cpu.ClockCycles, routine, routine.Steps.Current));
+    internal void RaiseStepped(Cpu cpu, KernelRoutine routine) => Stepped?.Invoke(new(cpu.Id, cpu.ClockCycles, routine, routine.Current));
 
     internal void RaiseTrapped(Cpu cpu, TrapFrame frame) => Trapped?.Invoke(new(cpu.Id, cpu.ClockCycles, frame));
 

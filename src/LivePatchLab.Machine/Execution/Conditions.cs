@@ -16,74 +16,6 @@ internal interface ICondition
     static abstract bool OfComparison(ulong a, ulong b);
 }
 
-internal readonly struct Overflow : ICondition
-{
-    public static bool OfBits(uint flags) => (flags & LazyFlags.Overflow) != 0;
-
-    public static bool OfComparison(ulong a, ulong b) => (long)((a ^ b) & (a ^ (a - b))) < 0;
-}
-
-internal readonly struct Below : ICondition
-{
-    public static bool OfBits(uint flags) => (flags & LazyFlags.Carry) != 0;
-
-    public static bool OfComparison(ulong a, ulong b) => a < b;
-}
-
-internal readonly struct Equal : ICondition
-{
-    public static bool OfBits(uint flags) => (flags & LazyFlags.Zero) != 0;
-
-    public static bool OfComparison(ulong a, ulong b) => a == b;
-}
-
-internal readonly struct BelowOrEqual : ICondition
-{
-    public static bool OfBits(uint flags) => (flags & (LazyFlags.Carry | LazyFlags.Zero)) != 0;
-
-    public static bool OfComparison(ulong a, ulong b) => a <= b;
-}
-
-internal readonly struct Negative : ICondition
-{
-    public static bool OfBits(uint flags) => (flags & LazyFlags.Sign) != 0;
-
-    public static bool OfComparison(ulong a, ulong b) => (long)(a - b) < 0;
-}
-
-internal readonly struct EvenParity : ICondition
-{
-    public static bool OfBits(uint flags) => (flags & LazyFlags.Parity) != 0;
-
-    // Parity is that of the lowest byte, which top-aligned operands do not show: whoever compares never asks this.
-    public static bool OfComparison(ulong a, ulong b) => (BitOperations.PopCount((byte)(a - b)) & 1) == 0;
-}
-
-internal readonly struct Less : ICondition
-{
-    public static bool OfBits(uint flags) => (((flags >> 7) ^ (flags >> 11)) & 1) != 0;
-
-    public static bool OfComparison(ulong a, ulong b) => (long)a < (long)b;
-}
-
-internal readonly struct LessOrEqual : ICondition
-{
-    public static bool OfBits(uint flags) => (flags & LazyFlags.Zero) != 0 || Less.OfBits(flags);
-
-    public static bool OfComparison(ulong a, ulong b) => (long)a <= (long)b;
-}
-
-/// <summary>The odd half of the sixteen.</summary>
-internal readonly struct Not<TCondition> : ICondition
-    where TCondition : struct, ICondition
-{
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool OfBits(uint flags) => !TCondition.OfBits(flags);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool OfComparison(ulong a, ulong b) => !TCondition.OfComparison(a, b);
-}
-
 internal static unsafe class Conditions
 {
     /// <summary>The types in the order of their encoding.</summary>
@@ -119,11 +51,82 @@ internal static unsafe class Conditions
             : TCondition.OfComparison(cpu->FlagA << shift, 0);
     }
 
-    /// <summary>Works all flags out and does the operation again: reached by a jump, so that the common path needs no stack frame.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
+    /// <summary>
+    /// Works all flags out and does the operation again: reached by a jump, so that the common path needs no stack frame. It must not be
+    /// marked NoInlining: the run-time makes no tail call in a method so marked.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Settle(CpuState* cpu, Op* op, byte* memory, long budget)
     {
         LazyFlags.SetBits(cpu, LazyFlags.Status(cpu));
         ((Handler)op->Handler)(cpu, op, memory, budget);
+    }
+
+    internal readonly struct Overflow : ICondition
+    {
+        public static bool OfBits(uint flags) => (flags & LazyFlags.Overflow) != 0;
+
+        public static bool OfComparison(ulong a, ulong b) => (long)((a ^ b) & (a ^ (a - b))) < 0;
+    }
+
+    internal readonly struct Below : ICondition
+    {
+        public static bool OfBits(uint flags) => (flags & LazyFlags.Carry) != 0;
+
+        public static bool OfComparison(ulong a, ulong b) => a < b;
+    }
+
+    internal readonly struct Equal : ICondition
+    {
+        public static bool OfBits(uint flags) => (flags & LazyFlags.Zero) != 0;
+
+        public static bool OfComparison(ulong a, ulong b) => a == b;
+    }
+
+    internal readonly struct BelowOrEqual : ICondition
+    {
+        public static bool OfBits(uint flags) => (flags & (LazyFlags.Carry | LazyFlags.Zero)) != 0;
+
+        public static bool OfComparison(ulong a, ulong b) => a <= b;
+    }
+
+    internal readonly struct Negative : ICondition
+    {
+        public static bool OfBits(uint flags) => (flags & LazyFlags.Sign) != 0;
+
+        public static bool OfComparison(ulong a, ulong b) => (long)(a - b) < 0;
+    }
+
+    internal readonly struct EvenParity : ICondition
+    {
+        public static bool OfBits(uint flags) => (flags & LazyFlags.Parity) != 0;
+
+        // Parity is that of the lowest byte, which top-aligned operands do not show: whoever compares never asks this.
+        public static bool OfComparison(ulong a, ulong b) => (BitOperations.PopCount((byte)(a - b)) & 1) == 0;
+    }
+
+    internal readonly struct Less : ICondition
+    {
+        public static bool OfBits(uint flags) => (((flags >> 7) ^ (flags >> 11)) & 1) != 0;
+
+        public static bool OfComparison(ulong a, ulong b) => (long)a < (long)b;
+    }
+
+    internal readonly struct LessOrEqual : ICondition
+    {
+        public static bool OfBits(uint flags) => (flags & LazyFlags.Zero) != 0 || Less.OfBits(flags);
+
+        public static bool OfComparison(ulong a, ulong b) => (long)a <= (long)b;
+    }
+
+    /// <summary>The odd half of the sixteen.</summary>
+    internal readonly struct Not<TCondition> : ICondition
+        where TCondition : struct, ICondition
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool OfBits(uint flags) => !TCondition.OfBits(flags);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static bool OfComparison(ulong a, ulong b) => !TCondition.OfComparison(a, b);
     }
 }

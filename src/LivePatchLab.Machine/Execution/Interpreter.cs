@@ -62,7 +62,9 @@ internal sealed unsafe class Interpreter : IDisposable
         cpu->RunLength = instructions;
         cpu->BudgetBeyond = 0;
         var op = cpu->Current;
-        if (op != null && (cpu->Generation != _cache.Generation || !BlockCache.IsLive(op))) op = null;
+
+        // Whoever delivers a trap or returns from one sets RIP and need not know of the rest.
+        if (op != null && (cpu->Generation != _cache.Generation || op->Address != cpu->Rip || !BlockCache.IsLive(op))) op = null;
 
         while (budget > 0)
         {

@@ -14,9 +14,13 @@ internal static unsafe class LazyFlags
     public const uint All = Carry | Parity | Adjust | Zero | Sign | Overflow;
 
     // Kinds, to which the width's Log2Bytes is added.
-    // Add, Subtract: A op B. Logic: the result is A. WithCarry, WithBorrow: A op B gave C.
+    // Add, Subtract: A op B. Logic: the result is A.
     // Increment, Decrement: the result is A, CF is bit 0 of B. Result: ZF, SF and PF of A, the rest is in B. Bits: all in A.
-    public const int Add = 0, Subtract = 4, Logic = 8, WithCarry = 12, WithBorrow = 16, Increment = 20, Decrement = 24, Result = 28, Bits = 32;
+    // Product: SF and PF of A, the rest, but ZF, in B.
+    public const int Add = 0, Subtract = 4, Logic = 8, Increment = 12, Decrement = 16, Result = 20, Bits = 24, Product = 28;
+
+    /// <summary>Added to a kind: the flags of the upper half of C are those of its lower half instead.</summary>
+    public const int Replaced = 32;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Set(CpuState* cpu, int kind, ulong a, ulong b)
@@ -38,14 +42,28 @@ internal static unsafe class LazyFlags
     public static void SetResult<TWidth>(CpuState* cpu, ulong result, uint others) where TWidth : struct, IWidth
         => Set(cpu, Result + TWidth.Log2Bytes, result, others);
 
-    /// <summary>Replaces the flags of <paramref name="mask"/> and leaves the rest as they are.</summary>
-    public static void Change(CpuState* cpu, uint mask, uint value) => SetBits(cpu, (Status(cpu) & ~mask) | (value & mask));
+    /// <summary>Replaces the flags of <paramref name="mask"/> and leaves the rest as they are, not worked out yet.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Replace(CpuState* cpu, uint mask, uint value)
+    {
+        var before = (cpu->FlagKind & Replaced) != 0 ? cpu->FlagC : 0;
+        cpu->FlagC = (before & ~(ulong)mask) | ((ulong)mask << 32) | (value & mask);
+        cpu->FlagKind |= Replaced;
+    }
 
     public static void SetBits(CpuState* cpu, uint status)
     {
         cpu->FlagA = status & All;
         cpu->FlagKind = Bits;
     }
+
+    /// <summary>The flags of a sum with a carry in.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    public static void SetSum(CpuState* cpu, ulong a, ulong b, ulong result, int log2Bytes) => SetBits(cpu, OfSum(a, b, result, log2Bytes));
+
+    /// <summary>The flags of a difference with a borrow in.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    public static void SetDifference(CpuState* cpu, ulong a, ulong b, ulong result, int log2Bytes) => SetBits(cpu, OfDifference(a, b, result, log2Bytes));
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     public static bool IsCarry(CpuState* cpu)
@@ -58,8 +76,8 @@ internal static unsafe class LazyFlags
             Subtract => a < b,
             Logic => false,
             Bits => (cpu->FlagA & Carry) != 0,
-            WithCarry or WithBorrow => (Status(cpu) & Carry) != 0,
-            _ => (cpu->FlagB & Carry) != 0,
+            < Replaced => (cpu->FlagB & Carry) != 0,
+            _ => (Status(cpu) & Carry) != 0,
         };
     }
 
@@ -67,21 +85,21 @@ internal static unsafe class LazyFlags
     [MethodImpl(MethodImplOptions.NoInlining)]
     public static uint Status(CpuState* cpu)
     {
-        var kind = cpu->FlagKind & ~3;
+        var isReplaced = (cpu->FlagKind & Replaced) != 0;
         ulong a = cpu->FlagA, b = cpu->FlagB;
         var log2Bytes = cpu->FlagKind & 3;
-        return kind switch
+        var status = (cpu->FlagKind & ~(3 | Replaced)) switch
         {
             Add => OfSum(a, b, a + b, log2Bytes),
-            WithCarry => OfSum(a, b, cpu->FlagC, log2Bytes),
             Subtract => OfDifference(a, b, a - b, log2Bytes),
-            WithBorrow => OfDifference(a, b, cpu->FlagC, log2Bytes),
             Logic => OfResult(a, log2Bytes),
             Increment => (OfSum(a - 1, 1, a, log2Bytes) & ~Carry) | ((uint)b & Carry),
             Decrement => (OfDifference(a + 1, 1, a, log2Bytes) & ~Carry) | ((uint)b & Carry),
             Result => OfResult(a, log2Bytes) | (uint)b,
+            Product => (OfResult(a, log2Bytes) & ~Zero) | (uint)b,
             _ => (uint)a,
         };
+        return isReplaced ? (status & ~(uint)(cpu->FlagC >> 32)) | (uint)cpu->FlagC : status;
     }
 
     public static ulong ReadAll(CpuState* cpu) => cpu->SystemFlags | AlwaysSet | Status(cpu);

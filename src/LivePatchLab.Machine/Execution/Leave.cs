@@ -62,6 +62,16 @@ internal static unsafe class Leave
         cpu->Reason = LeaveReason.FindRip;
     }
 
+    /// <summary>An operand did not open: the one of the two that is memory says what follows.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Refused<TTarget, TSource>(CpuState* cpu, Op* op, byte* memory, long budget)
+        where TTarget : struct, IOperand
+        where TSource : struct, IOperand
+    {
+        if (typeof(TTarget) == typeof(CarefulMemory) || typeof(TSource) == typeof(CarefulMemory)) Trapped(cpu, op, memory, budget);
+        else ForCare(cpu, op, memory, budget);
+    }
+
     [MethodImpl(MethodImplOptions.NoInlining)]
     public static void ForCare(CpuState* cpu, Op* op, byte* memory, long budget)
     {

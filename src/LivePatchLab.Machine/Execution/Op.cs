@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace LivePatchLab.Machine;
@@ -48,4 +49,11 @@ internal unsafe struct Edges
 
     /// <summary>The edges of the branch at <paramref name="op"/>.</summary>
     public static Edges* Of(Op* op) => (Edges*)(op + 1);
+
+    /// <summary>
+    /// With a branch of the host's, not a conditional move: the processor then guesses the next operation and runs ahead, where a
+    /// conditional move would make every later operand wait for the comparison.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly Op* Choose(bool taken) => taken ? Taken : NotTaken;
 }

@@ -18,6 +18,7 @@ internal sealed unsafe class CodeVersions : ICodeSource
     private readonly int _chunkBytes;
     private readonly bool _tracksVersions;
     private readonly Dictionary<int, LineHistory> _dirtyLines = [];
+    private readonly List<int> _dirtyKeys = [];
     private readonly Stack<LineHistory> _spareHistories = [];
     private readonly long[] _floors;
     private readonly bool[] _offline;
@@ -171,6 +172,7 @@ internal sealed unsafe class CodeVersions : ICodeSource
         ref var history = ref System.Runtime.InteropServices.CollectionsMarshal.GetValueRefOrAddDefault(_dirtyLines, KeyOf(line), out var exists);
         if (exists) return history!;
         history = _spareHistories.TryPop(out var spare) ? spare : new();
+        _dirtyKeys.Add(KeyOf(line));
         history.Restart(new(_memory.Origin + (long)line.Value, LineBytes));
         _memory.PageFlags[GuestMemory.PageOf(line)] |= PageFlag.Dirty;
         return history;
@@ -179,13 +181,15 @@ internal sealed unsafe class CodeVersions : ICodeSource
     private void LeaveBehind()
     {
         if (--_behindCount > 0 || _dirtyLines.Count == 0) return;
-        foreach (var (key, history) in _dirtyLines)
+
+        // One by one: clearing the dictionary would walk all the room that its fullest time has left it.
+        foreach (var key in _dirtyKeys)
         {
             _memory.PageFlags[(uint)(key * LineBytes) >> 12] &= unchecked((byte)~PageFlag.Dirty);
-            _spareHistories.Push(history);
+            if (_dirtyLines.Remove(key, out var history)) _spareHistories.Push(history);
         }
 
-        _dirtyLines.Clear();
+        _dirtyKeys.Clear();
     }
 
     private static int KeyOf(GuestAddress address) => (int)address.Value >> 6;

@@ -4,7 +4,7 @@ using Iced.Intel;
 namespace LivePatchLab.Machine;
 
 /// <summary>ADD, SUB, ADC, SBB, CMP, AND, OR, XOR and TEST, alone or with the conditional branch behind them.</summary>
-internal sealed unsafe class BinaryArithmetic : InstructionFamily
+internal sealed unsafe partial class BinaryArithmetic : InstructionFamily
 {
     public override IReadOnlyList<Mnemonic> Mnemonics { get; } =
     [
@@ -38,26 +38,13 @@ internal sealed unsafe class BinaryArithmetic : InstructionFamily
         where TSource : struct, IOperand
         where TFlags : struct, IFlagUse
     {
-        var targetAddress = TTarget.Locate(cpu, op);
-        if (TOperation.Writes ? !TTarget.OpensForWrite(cpu, op, targetAddress, TWidth.Bytes) : !TTarget.OpensForRead(cpu, op, targetAddress, TWidth.Bytes))
+        if (!Opens<TOperation, TWidth, TTarget, TSource>(cpu, op))
         {
-            TTarget.Refuse(cpu, op, memory, budget);
+            Leave.Refused<TTarget, TSource>(cpu, op, memory, budget);
             return;
         }
 
-        var sourceAddress = TSource.Locate(cpu, op);
-        if (!TSource.OpensForRead(cpu, op, sourceAddress, TWidth.Bytes))
-        {
-            TSource.Refuse(cpu, op, memory, budget);
-            return;
-        }
-
-        var target = TOperation.Writes ? TTarget.Writable(cpu, op, memory, targetAddress) : TTarget.Readable(cpu, op, memory, targetAddress);
-        var a = TWidth.Read(target);
-        var b = TWidth.Read(TSource.Readable(cpu, op, memory, sourceAddress));
-        var result = TOperation.Apply(cpu, a, b);
-        if (TOperation.Writes) TTarget.Write<TWidth>(target, result);
-        if (TFlags.Wanted) TOperation.SetFlags<TWidth>(cpu, a, b, result);
+        Calculate<TOperation, TWidth, TTarget, TSource, TFlags>(cpu, op, memory);
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
     }
 
@@ -69,23 +56,57 @@ internal sealed unsafe class BinaryArithmetic : InstructionFamily
         where TSource : struct, IOperand
         where TCondition : struct, ICondition
     {
-        var targetAddress = TTarget.Locate(cpu, op);
-        if (TOperation.Writes ? !TTarget.OpensForWrite(cpu, op, targetAddress, TWidth.Bytes) : !TTarget.OpensForRead(cpu, op, targetAddress, TWidth.Bytes))
+        if (!Opens<TOperation, TWidth, TTarget, TSource>(cpu, op))
         {
-            TTarget.Refuse(cpu, op, memory, budget);
+            Leave.Refused<TTarget, TSource>(cpu, op, memory, budget);
             return;
         }
 
-        var sourceAddress = TSource.Locate(cpu, op);
-        if (!TSource.OpensForRead(cpu, op, sourceAddress, TWidth.Bytes))
-        {
-            TSource.Refuse(cpu, op, memory, budget);
-            return;
-        }
+        var next = CalculateAndDecide<TOperation, TWidth, TTarget, TSource, TCondition>(cpu, op, memory);
+        budget -= next->RemainingInstructions;
+        if (budget < 0) Leave.BeforeBlock(cpu, next, memory, budget);
+        else ((Handler)next->Handler)(cpu, next, memory, budget);
+    }
 
-        var target = TOperation.Writes ? TTarget.Writable(cpu, op, memory, targetAddress) : TTarget.Readable(cpu, op, memory, targetAddress);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool Opens<TOperation, TWidth, TTarget, TSource>(CpuState* cpu, Op* op)
+        where TOperation : struct, IBinaryOperation
+        where TWidth : struct, IWidth
+        where TTarget : struct, IOperand
+        where TSource : struct, IOperand
+    {
+        var target = TTarget.Locate(cpu, op);
+        return (TOperation.Writes ? TTarget.OpensForWrite(cpu, op, target, TWidth.Bytes) : TTarget.OpensForRead(cpu, op, target, TWidth.Bytes))
+            && TSource.OpensForRead(cpu, op, TSource.Locate(cpu, op), TWidth.Bytes);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Calculate<TOperation, TWidth, TTarget, TSource, TFlags>(CpuState* cpu, Op* op, byte* memory)
+        where TOperation : struct, IBinaryOperation
+        where TWidth : struct, IWidth
+        where TTarget : struct, IOperand
+        where TSource : struct, IOperand
+        where TFlags : struct, IFlagUse
+    {
+        var target = Target<TOperation, TTarget>(cpu, op, memory);
         var a = TWidth.Read(target);
-        var b = TWidth.Read(TSource.Readable(cpu, op, memory, sourceAddress));
+        var b = TWidth.Read(TSource.Readable(cpu, op, memory, TSource.Locate(cpu, op)));
+        var result = TOperation.Apply(cpu, a, b);
+        if (TOperation.Writes) TTarget.Write<TWidth>(target, result);
+        if (TFlags.Wanted) TOperation.SetFlags<TWidth>(cpu, a, b, result);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Op* CalculateAndDecide<TOperation, TWidth, TTarget, TSource, TCondition>(CpuState* cpu, Op* op, byte* memory)
+        where TOperation : struct, IBinaryOperation
+        where TWidth : struct, IWidth
+        where TTarget : struct, IOperand
+        where TSource : struct, IOperand
+        where TCondition : struct, ICondition
+    {
+        var target = Target<TOperation, TTarget>(cpu, op, memory);
+        var a = TWidth.Read(target);
+        var b = TWidth.Read(TSource.Readable(cpu, op, memory, TSource.Locate(cpu, op)));
         var result = TOperation.Apply(cpu, a, b);
         if (TOperation.Writes) TTarget.Write<TWidth>(target, result);
         TOperation.SetFlags<TWidth>(cpu, a, b, result);
@@ -94,15 +115,16 @@ internal sealed unsafe class BinaryArithmetic : InstructionFamily
         var holds = TOperation.IsLogic
             ? TCondition.OfComparison(result << (64 - TWidth.Bits), 0)
             : TCondition.OfComparison(a << (64 - TWidth.Bits), b << (64 - TWidth.Bits));
-        var next = holds ? Edges.Of(op)->Taken : Edges.Of(op)->NotTaken;
-        budget -= next->RemainingInstructions;
-        if (budget < 0)
-        {
-            Leave.BeforeBlock(cpu, next, memory, budget);
-            return;
-        }
+        return Edges.Of(op)->Choose(holds);
+    }
 
-        ((Handler)next->Handler)(cpu, next, memory, budget);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static byte* Target<TOperation, TTarget>(CpuState* cpu, Op* op, byte* memory)
+        where TOperation : struct, IBinaryOperation
+        where TTarget : struct, IOperand
+    {
+        var address = TTarget.Locate(cpu, op);
+        return TOperation.Writes ? TTarget.Writable(cpu, op, memory, address) : TTarget.Readable(cpu, op, memory, address);
     }
 
     private static Type Operation(Mnemonic mnemonic) => mnemonic switch

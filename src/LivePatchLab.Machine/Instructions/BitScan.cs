@@ -16,54 +16,6 @@ internal interface IBitCount
     static abstract uint Flags<TWidth>(ulong value, ulong count) where TWidth : struct, IWidth;
 }
 
-internal readonly struct ScanForward : IBitCount
-{
-    public static bool KeepsDestinationOfZero => true;
-
-    public static ulong Count<TWidth>(ulong value) where TWidth : struct, IWidth => (ulong)BitOperations.TrailingZeroCount(value);
-
-    public static uint Flags<TWidth>(ulong value, ulong count) where TWidth : struct, IWidth => value == 0 ? LazyFlags.Zero : 0;
-}
-
-internal readonly struct ScanReverse : IBitCount
-{
-    public static bool KeepsDestinationOfZero => true;
-
-    public static ulong Count<TWidth>(ulong value) where TWidth : struct, IWidth => (ulong)(63 - BitOperations.LeadingZeroCount(value));
-
-    public static uint Flags<TWidth>(ulong value, ulong count) where TWidth : struct, IWidth => value == 0 ? LazyFlags.Zero : 0;
-}
-
-internal readonly struct CountTrailingZeros : IBitCount
-{
-    public static bool KeepsDestinationOfZero => false;
-
-    public static ulong Count<TWidth>(ulong value) where TWidth : struct, IWidth
-        => value == 0 ? (ulong)TWidth.Bits : (ulong)BitOperations.TrailingZeroCount(value);
-
-    public static uint Flags<TWidth>(ulong value, ulong count) where TWidth : struct, IWidth
-        => (value == 0 ? LazyFlags.Carry : 0) | (count == 0 ? LazyFlags.Zero : 0);
-}
-
-internal readonly struct CountLeadingZeros : IBitCount
-{
-    public static bool KeepsDestinationOfZero => false;
-
-    public static ulong Count<TWidth>(ulong value) where TWidth : struct, IWidth => (ulong)(BitOperations.LeadingZeroCount(value) - (64 - TWidth.Bits));
-
-    public static uint Flags<TWidth>(ulong value, ulong count) where TWidth : struct, IWidth
-        => (value == 0 ? LazyFlags.Carry : 0) | (count == 0 ? LazyFlags.Zero : 0);
-}
-
-internal readonly struct CountOnes : IBitCount
-{
-    public static bool KeepsDestinationOfZero => false;
-
-    public static ulong Count<TWidth>(ulong value) where TWidth : struct, IWidth => (ulong)BitOperations.PopCount(value);
-
-    public static uint Flags<TWidth>(ulong value, ulong count) where TWidth : struct, IWidth => value == 0 ? LazyFlags.Zero : 0;
-}
-
 /// <summary>BSF, BSR, TZCNT, LZCNT and POPCNT.</summary>
 internal sealed unsafe class BitScan : InstructionFamily
 {
@@ -105,5 +57,53 @@ internal sealed unsafe class BitScan : InstructionFamily
         if (!TOperation.KeepsDestinationOfZero || value != 0) TWidth.WriteRegister((byte*)cpu + op->Destination, count);
         if (TFlags.Wanted) LazyFlags.SetBits(cpu, TOperation.Flags<TWidth>(value, count));
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
+    }
+
+    private readonly struct ScanForward : IBitCount
+    {
+        public static bool KeepsDestinationOfZero => true;
+
+        public static ulong Count<TWidth>(ulong value) where TWidth : struct, IWidth => (ulong)BitOperations.TrailingZeroCount(value);
+
+        public static uint Flags<TWidth>(ulong value, ulong count) where TWidth : struct, IWidth => value == 0 ? LazyFlags.Zero : 0;
+    }
+
+    private readonly struct ScanReverse : IBitCount
+    {
+        public static bool KeepsDestinationOfZero => true;
+
+        public static ulong Count<TWidth>(ulong value) where TWidth : struct, IWidth => (ulong)(63 - BitOperations.LeadingZeroCount(value));
+
+        public static uint Flags<TWidth>(ulong value, ulong count) where TWidth : struct, IWidth => value == 0 ? LazyFlags.Zero : 0;
+    }
+
+    private readonly struct CountTrailingZeros : IBitCount
+    {
+        public static bool KeepsDestinationOfZero => false;
+
+        public static ulong Count<TWidth>(ulong value) where TWidth : struct, IWidth
+            => value == 0 ? (ulong)TWidth.Bits : (ulong)BitOperations.TrailingZeroCount(value);
+
+        public static uint Flags<TWidth>(ulong value, ulong count) where TWidth : struct, IWidth
+            => (value == 0 ? LazyFlags.Carry : 0) | (count == 0 ? LazyFlags.Zero : 0);
+    }
+
+    private readonly struct CountLeadingZeros : IBitCount
+    {
+        public static bool KeepsDestinationOfZero => false;
+
+        public static ulong Count<TWidth>(ulong value) where TWidth : struct, IWidth => (ulong)(BitOperations.LeadingZeroCount(value) - (64 - TWidth.Bits));
+
+        public static uint Flags<TWidth>(ulong value, ulong count) where TWidth : struct, IWidth
+            => (value == 0 ? LazyFlags.Carry : 0) | (count == 0 ? LazyFlags.Zero : 0);
+    }
+
+    private readonly struct CountOnes : IBitCount
+    {
+        public static bool KeepsDestinationOfZero => false;
+
+        public static ulong Count<TWidth>(ulong value) where TWidth : struct, IWidth => (ulong)BitOperations.PopCount(value);
+
+        public static uint Flags<TWidth>(ulong value, ulong count) where TWidth : struct, IWidth => value == 0 ? LazyFlags.Zero : 0;
     }
 }

@@ -10,34 +10,6 @@ internal interface IBitOperation
     static abstract ulong Apply(ulong value, ulong bit);
 }
 
-internal readonly struct KeepBit : IBitOperation
-{
-    public static bool Writes => false;
-
-    public static ulong Apply(ulong value, ulong bit) => value;
-}
-
-internal readonly struct SetBit : IBitOperation
-{
-    public static bool Writes => true;
-
-    public static ulong Apply(ulong value, ulong bit) => value | bit;
-}
-
-internal readonly struct ResetBit : IBitOperation
-{
-    public static bool Writes => true;
-
-    public static ulong Apply(ulong value, ulong bit) => value & ~bit;
-}
-
-internal readonly struct ComplementBit : IBitOperation
-{
-    public static bool Writes => true;
-
-    public static ulong Apply(ulong value, ulong bit) => value ^ bit;
-}
-
 /// <summary>BT, BTS, BTR and BTC. CF is the bit; OF, SF, AF and PF are undefined and ours stay, as ZF must.</summary>
 internal sealed unsafe class BitTest : InstructionFamily
 {
@@ -81,7 +53,35 @@ internal sealed unsafe class BitTest : InstructionFamily
         var value = TWidth.Read(target);
         var bit = 1UL << ((int)index & (TWidth.Bits - 1));
         if (TOperation.Writes) TTarget.Write<TWidth>(target, TOperation.Apply(value, bit));
-        LazyFlags.Change(cpu, LazyFlags.Carry, (value & bit) != 0 ? LazyFlags.Carry : 0);
+        LazyFlags.Replace(cpu, LazyFlags.Carry, (value & bit) != 0 ? LazyFlags.Carry : 0);
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
+    }
+
+    private readonly struct KeepBit : IBitOperation
+    {
+        public static bool Writes => false;
+
+        public static ulong Apply(ulong value, ulong bit) => value;
+    }
+
+    private readonly struct SetBit : IBitOperation
+    {
+        public static bool Writes => true;
+
+        public static ulong Apply(ulong value, ulong bit) => value | bit;
+    }
+
+    private readonly struct ResetBit : IBitOperation
+    {
+        public static bool Writes => true;
+
+        public static ulong Apply(ulong value, ulong bit) => value & ~bit;
+    }
+
+    private readonly struct ComplementBit : IBitOperation
+    {
+        public static bool Writes => true;
+
+        public static ulong Apply(ulong value, ulong bit) => value ^ bit;
     }
 }

@@ -37,13 +37,8 @@ internal sealed unsafe class Call : InstructionFamily
         cpu->Registers[Gpr.Rsp] = top;
         var next = Edges.Of(op)->Taken;
         budget -= next->RemainingInstructions;
-        if (budget < 0)
-        {
-            Leave.BeforeBlock(cpu, next, memory, budget);
-            return;
-        }
-
-        ((Handler)next->Handler)(cpu, next, memory, budget);
+        if (budget < 0) Leave.BeforeBlock(cpu, next, memory, budget);
+        else ((Handler)next->Handler)(cpu, next, memory, budget);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -84,12 +79,7 @@ internal sealed unsafe class Call : InstructionFamily
 
         var next = slot->Block;
         budget -= next->RemainingInstructions;
-        if (budget < 0)
-        {
-            Leave.BeforeBlock(cpu, next, memory, budget);
-            return;
-        }
-
-        ((Handler)next->Handler)(cpu, next, memory, budget);
+        if (budget < 0) Leave.BeforeBlock(cpu, next, memory, budget);
+        else ((Handler)next->Handler)(cpu, next, memory, budget);
     }
 }

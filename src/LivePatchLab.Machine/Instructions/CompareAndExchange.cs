@@ -81,7 +81,7 @@ internal sealed unsafe class CompareAndExchange : InstructionFamily
             cpu->Registers[Gpr.Rdx] = high;
         }
 
-        LazyFlags.Change(cpu, LazyFlags.Zero, equal ? LazyFlags.Zero : 0);
+        LazyFlags.Replace(cpu, LazyFlags.Zero, equal ? LazyFlags.Zero : 0);
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
     }
 }

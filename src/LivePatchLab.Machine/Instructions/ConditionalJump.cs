@@ -29,14 +29,9 @@ internal sealed unsafe class ConditionalJump : InstructionFamily
             return;
         }
 
-        var next = Conditions.Holds<TCondition>(cpu) ? Edges.Of(op)->Taken : Edges.Of(op)->NotTaken;
+        var next = Edges.Of(op)->Choose(Conditions.Holds<TCondition>(cpu));
         budget -= next->RemainingInstructions;
-        if (budget < 0)
-        {
-            Leave.BeforeBlock(cpu, next, memory, budget);
-            return;
-        }
-
-        ((Handler)next->Handler)(cpu, next, memory, budget);
+        if (budget < 0) Leave.BeforeBlock(cpu, next, memory, budget);
+        else ((Handler)next->Handler)(cpu, next, memory, budget);
     }
 }

@@ -4,7 +4,7 @@ using Iced.Intel;
 namespace LivePatchLab.Machine;
 
 /// <summary>
-/// SHLD and SHRD. For 16-bit operands a count above 16 gives an undefined result: ours is that of the 48 bits target:source:target
+/// SHLD and SHRD. OF is as for a count of 1, as with all shifts. For 16-bit operands a count above 16 gives an undefined result: ours is that of the 48 bits target:source:target
 /// (SHLD) shifted, which is what Intel processors do.
 /// </summary>
 internal sealed unsafe class DoubleShift : InstructionFamily
@@ -54,7 +54,7 @@ internal sealed unsafe class DoubleShift : InstructionFamily
                 carry = (value >> (TWidth.Bits - count)) & 1;
             }
 
-            SetFlags<TWidth>(cpu, value, result, carry);
+            LazyFlags.SetResult<TWidth>(cpu, result, ShiftFlags.Of(carry, ShiftFlags.TopTwoDiffer<TWidth>(value)));
         }
 
         TTarget.Write<TWidth>(target, result);
@@ -92,14 +92,10 @@ internal sealed unsafe class DoubleShift : InstructionFamily
                 carry = (value >> (count - 1)) & 1;
             }
 
-            SetFlags<TWidth>(cpu, value, result, carry);
+            LazyFlags.SetResult<TWidth>(cpu, result, ShiftFlags.Of(carry, ((value >> (TWidth.Bits - 1)) ^ filler) & 1));
         }
 
         TTarget.Write<TWidth>(target, result);
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
     }
-
-    // OF tells whether the sign changed; it is defined for a count of 1 only.
-    private static void SetFlags<TWidth>(CpuState* cpu, ulong value, ulong result, ulong carry) where TWidth : struct, IWidth
-        => LazyFlags.SetResult<TWidth>(cpu, result, ShiftFlags.Of(carry, ((value ^ result) >> (TWidth.Bits - 1)) & 1));
 }

@@ -45,7 +45,14 @@ internal sealed unsafe class ExtendingMove : InstructionFamily
             return;
         }
 
-        TTo.WriteRegister((byte*)cpu + op->Destination, TExtension.Extend<TFrom>(TFrom.Read(TSource.Readable(cpu, op, memory, address))));
+        Write<TFrom, TTo, TExtension>((byte*)cpu + op->Destination, TSource.Readable(cpu, op, memory, address));
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Write<TFrom, TTo, TExtension>(byte* to, byte* from)
+        where TFrom : struct, IWidth
+        where TTo : struct, IWidth
+        where TExtension : struct, IExtension
+        => TTo.WriteRegister(to, TExtension.Extend<TFrom>(TFrom.Read(from)));
 }

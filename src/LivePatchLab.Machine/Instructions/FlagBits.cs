@@ -37,14 +37,14 @@ internal sealed unsafe class FlagBits : InstructionFamily
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void ClearCarry(CpuState* cpu, Op* op, byte* memory, long budget)
     {
-        LazyFlags.Change(cpu, LazyFlags.Carry, 0);
+        LazyFlags.Replace(cpu, LazyFlags.Carry, 0);
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void SetCarry(CpuState* cpu, Op* op, byte* memory, long budget)
     {
-        LazyFlags.Change(cpu, LazyFlags.Carry, LazyFlags.Carry);
+        LazyFlags.Replace(cpu, LazyFlags.Carry, LazyFlags.Carry);
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
     }
 
@@ -65,7 +65,7 @@ internal sealed unsafe class FlagBits : InstructionFamily
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void StoreFromAh(CpuState* cpu, Op* op, byte* memory, long budget)
     {
-        LazyFlags.Change(cpu, LazyFlags.All & ~LazyFlags.Overflow, ((byte*)&cpu->Registers[Gpr.Rax])[1]);
+        LazyFlags.Replace(cpu, LazyFlags.All & ~LazyFlags.Overflow, ((byte*)&cpu->Registers[Gpr.Rax])[1]);
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
     }
 

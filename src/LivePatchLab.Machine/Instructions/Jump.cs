@@ -39,13 +39,8 @@ internal sealed unsafe class Jump : InstructionFamily
     {
         var next = Edges.Of(op)->Taken;
         budget -= next->RemainingInstructions;
-        if (budget < 0)
-        {
-            Leave.BeforeBlock(cpu, next, memory, budget);
-            return;
-        }
-
-        ((Handler)next->Handler)(cpu, next, memory, budget);
+        if (budget < 0) Leave.BeforeBlock(cpu, next, memory, budget);
+        else ((Handler)next->Handler)(cpu, next, memory, budget);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -69,12 +64,7 @@ internal sealed unsafe class Jump : InstructionFamily
 
         var next = slot->Block;
         budget -= next->RemainingInstructions;
-        if (budget < 0)
-        {
-            Leave.BeforeBlock(cpu, next, memory, budget);
-            return;
-        }
-
-        ((Handler)next->Handler)(cpu, next, memory, budget);
+        if (budget < 0) Leave.BeforeBlock(cpu, next, memory, budget);
+        else ((Handler)next->Handler)(cpu, next, memory, budget);
     }
 }

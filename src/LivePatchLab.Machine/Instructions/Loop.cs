@@ -11,34 +11,6 @@ internal unsafe interface ILoopCondition
     static abstract bool Holds(CpuState* cpu, ulong count);
 }
 
-internal readonly unsafe struct CountNotZero : ILoopCondition
-{
-    public static bool Counts => true;
-
-    public static bool Holds(CpuState* cpu, ulong count) => count != 0;
-}
-
-internal readonly unsafe struct CountNotZeroAndEqual : ILoopCondition
-{
-    public static bool Counts => true;
-
-    public static bool Holds(CpuState* cpu, ulong count) => count != 0 && (LazyFlags.Status(cpu) & LazyFlags.Zero) != 0;
-}
-
-internal readonly unsafe struct CountNotZeroAndNotEqual : ILoopCondition
-{
-    public static bool Counts => true;
-
-    public static bool Holds(CpuState* cpu, ulong count) => count != 0 && (LazyFlags.Status(cpu) & LazyFlags.Zero) == 0;
-}
-
-internal readonly unsafe struct CountIsZero : ILoopCondition
-{
-    public static bool Counts => false;
-
-    public static bool Holds(CpuState* cpu, ulong count) => count == 0;
-}
-
 /// <summary>LOOP, LOOPE, LOOPNE, JRCXZ and JECXZ. The address size chooses between RCX and ECX.</summary>
 internal sealed unsafe class Loop : InstructionFamily
 {
@@ -68,14 +40,37 @@ internal sealed unsafe class Loop : InstructionFamily
     {
         var counter = (byte*)&cpu->Registers[Gpr.Rcx];
         if (TCondition.Counts) TWidth.WriteRegister(counter, TWidth.Read(counter) - 1);
-        var next = TCondition.Holds(cpu, TWidth.Read(counter)) ? Edges.Of(op)->Taken : Edges.Of(op)->NotTaken;
+        var next = Edges.Of(op)->Choose(TCondition.Holds(cpu, TWidth.Read(counter)));
         budget -= next->RemainingInstructions;
-        if (budget < 0)
-        {
-            Leave.BeforeBlock(cpu, next, memory, budget);
-            return;
-        }
+        if (budget < 0) Leave.BeforeBlock(cpu, next, memory, budget);
+        else ((Handler)next->Handler)(cpu, next, memory, budget);
+    }
 
-        ((Handler)next->Handler)(cpu, next, memory, budget);
+    private readonly struct CountNotZero : ILoopCondition
+    {
+        public static bool Counts => true;
+
+        public static bool Holds(CpuState* cpu, ulong count) => count != 0;
+    }
+
+    private readonly struct CountNotZeroAndEqual : ILoopCondition
+    {
+        public static bool Counts => true;
+
+        public static bool Holds(CpuState* cpu, ulong count) => count != 0 && (LazyFlags.Status(cpu) & LazyFlags.Zero) != 0;
+    }
+
+    private readonly struct CountNotZeroAndNotEqual : ILoopCondition
+    {
+        public static bool Counts => true;
+
+        public static bool Holds(CpuState* cpu, ulong count) => count != 0 && (LazyFlags.Status(cpu) & LazyFlags.Zero) == 0;
+    }
+
+    private readonly struct CountIsZero : ILoopCondition
+    {
+        public static bool Counts => false;
+
+        public static bool Holds(CpuState* cpu, ulong count) => count == 0;
     }
 }

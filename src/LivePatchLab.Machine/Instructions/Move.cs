@@ -26,21 +26,26 @@ internal sealed unsafe class Move : InstructionFamily
         where TTarget : struct, IOperand
         where TSource : struct, IOperand
     {
-        var targetAddress = TTarget.Locate(cpu, op);
-        if (!TTarget.OpensForWrite(cpu, op, targetAddress, TWidth.Bytes))
+        if (!TryCopy<TWidth, TTarget, TSource>(cpu, op, memory))
         {
-            TTarget.Refuse(cpu, op, memory, budget);
+            Leave.Refused<TTarget, TSource>(cpu, op, memory, budget);
             return;
         }
 
-        var sourceAddress = TSource.Locate(cpu, op);
-        if (!TSource.OpensForRead(cpu, op, sourceAddress, TWidth.Bytes))
-        {
-            TSource.Refuse(cpu, op, memory, budget);
-            return;
-        }
-
-        TTarget.Write<TWidth>(TTarget.Writable(cpu, op, memory, targetAddress), TWidth.Read(TSource.Readable(cpu, op, memory, sourceAddress)));
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool TryCopy<TWidth, TTarget, TSource>(CpuState* cpu, Op* op, byte* memory)
+        where TWidth : struct, IWidth
+        where TTarget : struct, IOperand
+        where TSource : struct, IOperand
+    {
+        var targetAddress = TTarget.Locate(cpu, op);
+        if (!TTarget.OpensForWrite(cpu, op, targetAddress, TWidth.Bytes)) return false;
+        var sourceAddress = TSource.Locate(cpu, op);
+        if (!TSource.OpensForRead(cpu, op, sourceAddress, TWidth.Bytes)) return false;
+        TTarget.Write<TWidth>(TTarget.Writable(cpu, op, memory, targetAddress), TWidth.Read(TSource.Readable(cpu, op, memory, sourceAddress)));
+        return true;
     }
 }

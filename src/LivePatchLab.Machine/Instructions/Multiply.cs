@@ -3,7 +3,10 @@ using Iced.Intel;
 
 namespace LivePatchLab.Machine;
 
-/// <summary>MUL, the three forms of IMUL, and MULX. SF, ZF, AF and PF are undefined: ours are SF, ZF and PF of the low half, and AF 0.</summary>
+/// <summary>
+/// MUL, the three forms of IMUL, and MULX. SF, ZF, AF and PF are undefined: ours, as those of
+/// current Intel processors, are SF and PF of the low half, and ZF and AF 0.
+/// </summary>
 internal sealed unsafe class Multiply : InstructionFamily
 {
     public override IReadOnlyList<Mnemonic> Mnemonics { get; } = [Mnemonic.Mul, Mnemonic.Imul, Mnemonic.Mulx];
@@ -67,7 +70,7 @@ internal sealed unsafe class Multiply : InstructionFamily
 
         var destination = (byte*)cpu + op->Destination;
         var a = TWidth.SignExtend(TWidth.Read(TSource.Readable(cpu, op, memory, address)));
-        var b = TByImmediate.Wanted ? op->Immediate : TWidth.SignExtend(TWidth.Read(destination));
+        var b = TByImmediate.Wanted ? TWidth.SignExtend((ulong)op->Immediate) : TWidth.SignExtend(TWidth.Read(destination));
         var low = a * b;
         TWidth.WriteRegister(destination, (ulong)low);
         if (TFlags.Wanted) SetFlags<TWidth>(cpu, (ulong)low, TWidth.Bits == 64 ? HighHalf(a, b) != low >> 63 : TWidth.SignExtend((ulong)low) != low);
@@ -148,5 +151,5 @@ internal sealed unsafe class Multiply : InstructionFamily
     private static long HighHalf(long a, long b) => Math.BigMul(a, b, out _);
 
     private static void SetFlags<TWidth>(CpuState* cpu, ulong low, bool isWide) where TWidth : struct, IWidth
-        => LazyFlags.SetResult<TWidth>(cpu, low, isWide ? LazyFlags.Carry | LazyFlags.Overflow : 0);
+        => LazyFlags.Set(cpu, LazyFlags.Product + TWidth.Log2Bytes, low, isWide ? LazyFlags.Carry | LazyFlags.Overflow : 0);
 }

@@ -13,6 +13,7 @@ internal sealed unsafe class NoOperation : InstructionFamily
     [
         Mnemonic.Nop, Mnemonic.Reservednop, Mnemonic.Pause, Mnemonic.Endbr64, Mnemonic.Endbr32,
         Mnemonic.Prefetch, Mnemonic.Prefetchnta, Mnemonic.Prefetcht0, Mnemonic.Prefetcht1, Mnemonic.Prefetcht2, Mnemonic.Prefetchw, Mnemonic.Prefetchwt1,
+        Mnemonic.Prefetchit0, Mnemonic.Prefetchit1,
         Mnemonic.Lfence, Mnemonic.Mfence, Mnemonic.Sfence, Mnemonic.Clflush, Mnemonic.Clflushopt, Mnemonic.Clwb, Mnemonic.Cldemote,
     ];
 

@@ -39,12 +39,7 @@ internal sealed unsafe class Return : InstructionFamily
         cpu->Registers[Gpr.Rsp] = top + (ulong)op->Immediate;
         var next = slot->Block;
         budget -= next->RemainingInstructions;
-        if (budget < 0)
-        {
-            Leave.BeforeBlock(cpu, next, memory, budget);
-            return;
-        }
-
-        ((Handler)next->Handler)(cpu, next, memory, budget);
+        if (budget < 0) Leave.BeforeBlock(cpu, next, memory, budget);
+        else ((Handler)next->Handler)(cpu, next, memory, budget);
     }
 }

@@ -34,6 +34,7 @@ internal sealed unsafe class RotateThroughCarry : InstructionFamily
         var target = TTarget.Writable(cpu, op, memory, address);
         var value = TWidth.Read(target);
         var carry = LazyFlags.IsCarry(cpu) ? 1UL : 0;
+        var overflow = ShiftFlags.TopTwoDiffer<TWidth>(value);
         var count = (TCount.Of(cpu, op) & (TWidth.Bits == 64 ? 63 : 31)) % (TWidth.Bits + 1);
         for (var i = 0; i < count; i++)
         {
@@ -43,7 +44,7 @@ internal sealed unsafe class RotateThroughCarry : InstructionFamily
         }
 
         TTarget.Write<TWidth>(target, value);
-        if (count != 0) LazyFlags.Change(cpu, LazyFlags.Carry | LazyFlags.Overflow, ShiftFlags.Of(carry, ((value >> (TWidth.Bits - 1)) ^ carry) & 1));
+        if (count != 0) LazyFlags.Replace(cpu, LazyFlags.Carry | LazyFlags.Overflow, ShiftFlags.Of(carry, overflow));
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
     }
 
@@ -63,6 +64,7 @@ internal sealed unsafe class RotateThroughCarry : InstructionFamily
         var target = TTarget.Writable(cpu, op, memory, address);
         var value = TWidth.Read(target);
         var carry = LazyFlags.IsCarry(cpu) ? 1UL : 0;
+        var overflow = ((value >> (TWidth.Bits - 1)) ^ carry) & 1;
         var count = (TCount.Of(cpu, op) & (TWidth.Bits == 64 ? 63 : 31)) % (TWidth.Bits + 1);
         for (var i = 0; i < count; i++)
         {
@@ -72,12 +74,7 @@ internal sealed unsafe class RotateThroughCarry : InstructionFamily
         }
 
         TTarget.Write<TWidth>(target, value);
-        if (count != 0)
-        {
-            var topTwoDiffer = ((value >> (TWidth.Bits - 1)) ^ (value >> (TWidth.Bits - 2))) & 1;
-            LazyFlags.Change(cpu, LazyFlags.Carry | LazyFlags.Overflow, ShiftFlags.Of(carry, topTwoDiffer));
-        }
-
+        if (count != 0) LazyFlags.Replace(cpu, LazyFlags.Carry | LazyFlags.Overflow, ShiftFlags.Of(carry, overflow));
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
     }
 }

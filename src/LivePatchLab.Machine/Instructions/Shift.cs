@@ -77,18 +77,25 @@ internal sealed unsafe class Shift : InstructionFamily
             return;
         }
 
-        var target = TTarget.Writable(cpu, op, memory, address);
+        Calculate<TOperation, TWidth, TTarget, TCount, TFlags>(cpu, op, TTarget.Writable(cpu, op, memory, address));
+        ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Calculate<TOperation, TWidth, TTarget, TCount, TFlags>(CpuState* cpu, Op* op, byte* target)
+        where TOperation : struct, IShiftOperation
+        where TWidth : struct, IWidth
+        where TTarget : struct, IOperand
+        where TCount : struct, IShiftCount
+        where TFlags : struct, IFlagUse
+    {
         var count = TCount.Of(cpu, op) & (TWidth.Bits == 64 ? 63 : 31);
         var value = TWidth.Read(target);
         var result = TOperation.Apply<TWidth>(value, count);
         TTarget.Write<TWidth>(target, result);
-        if (TFlags.Wanted && count != 0)
-        {
-            var carryAndOverflow = TOperation.CarryAndOverflow<TWidth>(value, count, result);
-            if (TOperation.IsRotate) LazyFlags.Change(cpu, LazyFlags.Carry | LazyFlags.Overflow, carryAndOverflow);
-            else LazyFlags.SetResult<TWidth>(cpu, result, carryAndOverflow);
-        }
-
-        ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
+        if (!TFlags.Wanted || count == 0) return;
+        var carryAndOverflow = TOperation.CarryAndOverflow<TWidth>(value, count, result);
+        if (TOperation.IsRotate) LazyFlags.Replace(cpu, LazyFlags.Carry | LazyFlags.Overflow, carryAndOverflow);
+        else LazyFlags.SetResult<TWidth>(cpu, result, carryAndOverflow);
     }
 }

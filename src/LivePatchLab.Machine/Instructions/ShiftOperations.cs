@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 
 namespace LivePatchLab.Machine;
 
@@ -11,8 +12,8 @@ internal interface IShiftOperation
     static abstract ulong Apply<TWidth>(ulong value, int count) where TWidth : struct, IWidth;
 
     /// <summary>
-    /// CF and OF. OF is defined for a count of 1 only; like current Intel processors we compute it from the result by the same rule for
-    /// every count.
+    /// CF and OF. OF is defined for a count of 1 only; for every other it is here what a shift of the same value by 1 would give, which
+    /// is what current Intel processors do.
     /// </summary>
     static abstract uint CarryAndOverflow<TWidth>(ulong value, int count, ulong result) where TWidth : struct, IWidth;
 }
@@ -21,13 +22,14 @@ internal readonly struct ShiftLeft : IShiftOperation
 {
     public static bool IsRotate => false;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Apply<TWidth>(ulong value, int count) where TWidth : struct, IWidth => value << count;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint CarryAndOverflow<TWidth>(ulong value, int count, ulong result) where TWidth : struct, IWidth
     {
         var carry = TWidth.Bits == 64 ? (value >> (64 - count)) & 1 : (result >> TWidth.Bits) & 1;
-        var sign = (result >> (TWidth.Bits - 1)) & 1;
-        return ShiftFlags.Of(carry, carry ^ sign);
+        return ShiftFlags.Of(carry, ShiftFlags.TopTwoDiffer<TWidth>(value));
     }
 }
 
@@ -35,8 +37,10 @@ internal readonly struct ShiftRight : IShiftOperation
 {
     public static bool IsRotate => false;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Apply<TWidth>(ulong value, int count) where TWidth : struct, IWidth => value >> count;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint CarryAndOverflow<TWidth>(ulong value, int count, ulong result) where TWidth : struct, IWidth
         => ShiftFlags.Of((value >> (count - 1)) & 1, (value >> (TWidth.Bits - 1)) & 1);
 }
@@ -45,8 +49,10 @@ internal readonly struct ShiftRightArithmetic : IShiftOperation
 {
     public static bool IsRotate => false;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Apply<TWidth>(ulong value, int count) where TWidth : struct, IWidth => (ulong)(TWidth.SignExtend(value) >> count);
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint CarryAndOverflow<TWidth>(ulong value, int count, ulong result) where TWidth : struct, IWidth
         => ShiftFlags.Of((ulong)(TWidth.SignExtend(value) >> (count - 1)) & 1, 0);
 }
@@ -55,6 +61,7 @@ internal readonly struct RotateLeft : IShiftOperation
 {
     public static bool IsRotate => true;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Apply<TWidth>(ulong value, int count) where TWidth : struct, IWidth => TWidth.Bits switch
     {
         64 => BitOperations.RotateLeft(value, count),
@@ -62,14 +69,16 @@ internal readonly struct RotateLeft : IShiftOperation
         _ => (value << (count & (TWidth.Bits - 1))) | (value >> ((TWidth.Bits - count) & (TWidth.Bits - 1))),
     };
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint CarryAndOverflow<TWidth>(ulong value, int count, ulong result) where TWidth : struct, IWidth
-        => ShiftFlags.Of(result & 1, ((result >> (TWidth.Bits - 1)) ^ result) & 1);
+        => ShiftFlags.Of(result & 1, ShiftFlags.TopTwoDiffer<TWidth>(value));
 }
 
 internal readonly struct RotateRight : IShiftOperation
 {
     public static bool IsRotate => true;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Apply<TWidth>(ulong value, int count) where TWidth : struct, IWidth => TWidth.Bits switch
     {
         64 => BitOperations.RotateRight(value, count),
@@ -77,15 +86,18 @@ internal readonly struct RotateRight : IShiftOperation
         _ => (value >> (count & (TWidth.Bits - 1))) | (value << ((TWidth.Bits - count) & (TWidth.Bits - 1))),
     };
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint CarryAndOverflow<TWidth>(ulong value, int count, ulong result) where TWidth : struct, IWidth
-    {
-        var sign = result >> (TWidth.Bits - 1);
-        return ShiftFlags.Of(sign & 1, (sign ^ (result >> (TWidth.Bits - 2))) & 1);
-    }
+        => ShiftFlags.Of((result >> (TWidth.Bits - 1)) & 1, (value ^ (value >> (TWidth.Bits - 1))) & 1);
 }
 
 internal static class ShiftFlags
 {
     /// <summary>Two bits to their places in RFLAGS.</summary>
     public static uint Of(ulong carry, ulong overflow) => (uint)(carry | (overflow << 11));
+
+    /// <summary>1 when a shift to the left by 1 changes the sign.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong TopTwoDiffer<TWidth>(ulong value) where TWidth : struct, IWidth
+        => ((value >> (TWidth.Bits - 1)) ^ (value >> (TWidth.Bits - 2))) & 1;
 }

@@ -10,40 +10,6 @@ internal unsafe interface IUnaryOperation
     static abstract void SetFlags<TWidth>(CpuState* cpu, ulong value, ulong result) where TWidth : struct, IWidth;
 }
 
-internal readonly unsafe struct Increment : IUnaryOperation
-{
-    public static ulong Apply(ulong value) => value + 1;
-
-    public static void SetFlags<TWidth>(CpuState* cpu, ulong value, ulong result) where TWidth : struct, IWidth
-        => LazyFlags.Set(cpu, LazyFlags.Increment + TWidth.Log2Bytes, result, LazyFlags.IsCarry(cpu) ? 1UL : 0);
-}
-
-internal readonly unsafe struct Decrement : IUnaryOperation
-{
-    public static ulong Apply(ulong value) => value - 1;
-
-    public static void SetFlags<TWidth>(CpuState* cpu, ulong value, ulong result) where TWidth : struct, IWidth
-        => LazyFlags.Set(cpu, LazyFlags.Decrement + TWidth.Log2Bytes, result, LazyFlags.IsCarry(cpu) ? 1UL : 0);
-}
-
-internal readonly unsafe struct Negate : IUnaryOperation
-{
-    public static ulong Apply(ulong value) => 0 - value;
-
-    public static void SetFlags<TWidth>(CpuState* cpu, ulong value, ulong result) where TWidth : struct, IWidth
-        => LazyFlags.Set(cpu, LazyFlags.Subtract + TWidth.Log2Bytes, 0, value);
-}
-
-internal readonly unsafe struct Complement : IUnaryOperation
-{
-    public static ulong Apply(ulong value) => ~value;
-
-    public static void SetFlags<TWidth>(CpuState* cpu, ulong value, ulong result) where TWidth : struct, IWidth
-    {
-        // NOT affects no flag.
-    }
-}
-
 /// <summary>INC, DEC, NEG and NOT. INC and DEC leave CF alone.</summary>
 internal sealed unsafe class UnaryArithmetic : InstructionFamily
 {
@@ -77,11 +43,54 @@ internal sealed unsafe class UnaryArithmetic : InstructionFamily
             return;
         }
 
-        var target = TTarget.Writable(cpu, op, memory, address);
+        Calculate<TOperation, TWidth, TTarget, TFlags>(cpu, TTarget.Writable(cpu, op, memory, address));
+        ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Calculate<TOperation, TWidth, TTarget, TFlags>(CpuState* cpu, byte* target)
+        where TOperation : struct, IUnaryOperation
+        where TWidth : struct, IWidth
+        where TTarget : struct, IOperand
+        where TFlags : struct, IFlagUse
+    {
         var value = TWidth.Read(target);
         var result = TOperation.Apply(value);
         TTarget.Write<TWidth>(target, result);
         if (TFlags.Wanted) TOperation.SetFlags<TWidth>(cpu, value, result);
-        ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
+    }
+
+    private readonly struct Increment : IUnaryOperation
+    {
+        public static ulong Apply(ulong value) => value + 1;
+
+        public static void SetFlags<TWidth>(CpuState* cpu, ulong value, ulong result) where TWidth : struct, IWidth
+            => LazyFlags.Set(cpu, LazyFlags.Increment + TWidth.Log2Bytes, result, LazyFlags.IsCarry(cpu) ? 1UL : 0);
+    }
+
+    private readonly struct Decrement : IUnaryOperation
+    {
+        public static ulong Apply(ulong value) => value - 1;
+
+        public static void SetFlags<TWidth>(CpuState* cpu, ulong value, ulong result) where TWidth : struct, IWidth
+            => LazyFlags.Set(cpu, LazyFlags.Decrement + TWidth.Log2Bytes, result, LazyFlags.IsCarry(cpu) ? 1UL : 0);
+    }
+
+    private readonly struct Negate : IUnaryOperation
+    {
+        public static ulong Apply(ulong value) => 0 - value;
+
+        public static void SetFlags<TWidth>(CpuState* cpu, ulong value, ulong result) where TWidth : struct, IWidth
+            => LazyFlags.Set(cpu, LazyFlags.Subtract + TWidth.Log2Bytes, 0, value);
+    }
+
+    private readonly struct Complement : IUnaryOperation
+    {
+        public static ulong Apply(ulong value) => ~value;
+
+        public static void SetFlags<TWidth>(CpuState* cpu, ulong value, ulong result) where TWidth : struct, IWidth
+        {
+            // NOT affects no flag.
+        }
     }
 }

@@ -1,6 +1,6 @@
 namespace LivePatchLab.Machine;
 
-/// <summary>Work that touches nothing others can see: only its time counts.</summary>
+/// <summary>Work that touches nothing others can see: only its time counts. May be shared.</summary>
 public sealed class Delay(long cycles, string what = "work") : KernelStep
 {
     /// <summary>How long it takes; 0 where a cost model charges nothing for it.</summary>

@@ -3,10 +3,13 @@ namespace LivePatchLab.Machine;
 /// <summary>A run of kernel code on a CPU, from <see cref="Cpu.Start"/> to its last step.</summary>
 public sealed class KernelRoutine
 {
+    private IEnumerator<KernelStep> _steps;
+    private Stack<IEnumerator<KernelStep>>? _callers;
+
     internal KernelRoutine(string name, IEnumerator<KernelStep> steps, RoutineKind kind)
     {
         Name = name;
-        Steps = steps;
+        _steps = steps;
         Kind = kind;
     }
 
@@ -17,7 +20,8 @@ public sealed class KernelRoutine
     /// <summary>The CPU's clock when the last step was done.</summary>
     public long CompletedClockCycles { get; internal set; }
 
-    internal IEnumerator<KernelStep> Steps { get; }
+    /// <summary>The step that is being done.</summary>
+    internal KernelStep Current { get; private set; } = null!;
 
     internal RoutineKind Kind { get; }
 
@@ -39,6 +43,26 @@ public sealed class KernelRoutine
     internal bool InterruptsWereEnabled { get; init; }
 
     internal long EnteredClockCycles { get; init; }
+
+    /// <summary>Goes on to the next step, into subroutines and out of them; false at the end.</summary>
+    internal bool MoveNext()
+    {
+        while (true)
+        {
+            if (_steps.MoveNext())
+            {
+                Current = _steps.Current;
+                if (Current is not Subroutine call) return true;
+                (_callers ??= new()).Push(_steps);
+                _steps = call.Steps.GetEnumerator();
+                continue;
+            }
+
+            _steps.Dispose();
+            if (_callers is not { Count: > 0 }) return false;
+            _steps = _callers.Pop();
+        }
+    }
 }
 
 internal enum RoutineKind

@@ -18,5 +18,8 @@ public abstract class KernelStep
     /// <returns>The cycles that this takes.</returns>
     protected internal virtual long Resume(Cpu cpu) => 0;
 
+    /// <summary>Calls another routine: its steps run here, one by one, before the caller goes on.</summary>
+    public static KernelStep Call(IEnumerable<KernelStep> steps) => new Subroutine(steps);
+
     public override string ToString() => Describe();
 }

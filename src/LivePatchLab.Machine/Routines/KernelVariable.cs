@@ -14,10 +14,10 @@ public sealed class KernelVariable<T>(string name, T initial)
     public LoadVariable<T> Load() => new(this);
 
     /// <summary>A step that writes it.</summary>
-    public KernelStep Store(T value) => new StoreVariable<T>(this, _ => value, () => $"{Name} = {Show(value)}");
+    public KernelStep Store(T value) => new StoreVariable<T>(this, value);
 
     /// <summary>A step that reads, changes and writes it as one: a locked operation.</summary>
-    public KernelStep Update(string what, Func<T, T> change) => new StoreVariable<T>(this, change, () => $"{Name} {what}");
+    public KernelStep Update(string what, Func<T, T> change) => new UpdateVariable<T>(this, change, what);
 
     /// <summary>A step that reads the variable again and again until it holds what is wanted.</summary>
     public KernelStep SpinUntil(string what, Func<T, bool> until) => new SpinVariable<T>(this, until, what);
@@ -40,7 +40,7 @@ public sealed class KernelVariable<T>(string name, T initial)
         _spinning.Add((cpu, cpu.Block(), until));
     }
 
-    private static string Show(T value) => value switch
+    internal static string Show(T value) => value switch
     {
         null => "null",
         bool flag => flag ? "true" : "false",
@@ -63,14 +63,25 @@ public sealed class LoadVariable<T>(KernelVariable<T> variable) : KernelStep
     }
 }
 
-internal sealed class StoreVariable<T>(KernelVariable<T> variable, Func<T, T> change, Func<string> describe) : KernelStep
+internal sealed class StoreVariable<T>(KernelVariable<T> variable, T value) : KernelStep
 {
-    public override string Describe() => describe();
+    public override string Describe() => $"{variable.Name} = {KernelVariable<T>.Show(value)}";
+
+    protected internal override long Execute(Cpu cpu)
+    {
+        variable.Write(cpu, value);
+        return cpu.Machine.Costs.VariableAccess.Cycles;
+    }
+}
+
+internal sealed class UpdateVariable<T>(KernelVariable<T> variable, Func<T, T> change, string what) : KernelStep
+{
+    public override string Describe() => $"{variable.Name} {what}";
 
     protected internal override long Execute(Cpu cpu)
     {
         variable.Write(cpu, change(variable.Value));
-        return cpu.Machine.Costs.VariableAccess;
+        return cpu.Machine.Costs.VariableAccess.Cycles;
     }
 }
 

@@ -1,6 +1,6 @@
 namespace LivePatchLab.Machine;
 
-/// <summary>Says that what follows belongs to another phase of the work: the account of cycles is kept by phase. Takes no time.</summary>
+/// <summary>Says that what follows belongs to another phase of the work: the account of cycles is kept by phase. Takes no time; may be shared.</summary>
 public sealed class PhaseMark(string phase) : KernelStep
 {
     public string Phase { get; } = phase;

@@ -1,0 +1,57 @@
+namespace LivePatchLab.Cli.Tests;
+
+/// <summary>livepatch sweep.</summary>
+public sealed class SweepTests
+{
+    private const string Spec = """{"engines": ["text_poke_bp", "text_poke_bp_list"], "sites": [1, 300], "cpus": [1, 4], "seeds": [3, 4], "workload": "running"}""";
+
+    [Fact]
+    public void However_many_jobs_the_bytes_are_the_same()
+    {
+        using var folder = new TemporaryFolder();
+        var spec = folder.Write("sweep.json", Spec);
+        var one = Livepatch.Run("sweep", spec, "--jobs", "1");
+        one.Status.ShouldBe(0);
+        var two = Livepatch.Run("sweep", spec, "--jobs", "2");
+        two.Output.ShouldBe(one.Output);
+        one.Json.AsArray().Select(run => $"{run!["engine"]} {run["sites"]} {run["cpus"]} {run["seed"]}").ShouldBe(
+            from engine in (string[])["text_poke_bp", "text_poke_bp_list"]
+            from sites in (int[])[1, 300]
+            from cpus in (int[])[1, 4]
+            from seed in (int[])[3, 4]
+            select $"{engine} {sites} {cpus} {seed}");
+    }
+
+    [Fact]
+    public void A_run_of_a_sweep_is_the_run_of_patch()
+    {
+        using var folder = new TemporaryFolder();
+        var swept = Livepatch.Run("sweep", folder.Write("sweep.json", """{"engines": ["text_poke_bp"], "sites": [50], "cpus": [3], "seeds": [9], "workload": "running"}""")).Json[0]!;
+        var single = Livepatch.Run("patch", "--engine", "text_poke_bp", "--sites", "50", "--cpus", "3", "--seed", "9", "--workload", "running", "--json").Json.AsObject();
+        single.Remove("hostSeconds");
+        single.ToJsonString().ShouldBe(swept.ToJsonString());
+    }
+
+    [Theory]
+    [InlineData("", "sweep.json:1:")]
+    [InlineData("null", "sweep.json")]
+    [InlineData("[1, 2]", "sweep.json:1:")]
+    [InlineData("{\"engines\": [\"text_poke_bp\"],\n \"sites\": [1", "sweep.json:2:")]
+    [InlineData("""{"engines": ["text_poke_bp"], "sites": [1]}""", "not given: 'cpus'")]
+    [InlineData("""{"engine": ["text_poke_bp"], "sites": [1], "cpus": [1]}""", "nothing named 'engine'")]
+    [InlineData("""{"engines": ["text_poke_pb"], "sites": [1], "cpus": [1]}""", "Did you mean text_poke_bp?")]
+    [InlineData("""{"engines": null, "sites": [1], "cpus": [1]}""", "null")]
+    [InlineData("""{"engines": [null], "sites": [1], "cpus": [1]}""", "null")]
+    [InlineData("""{"engines": ["text_poke_bp"], "sites": ["many"], "cpus": [1]}""", "sites[0]")]
+    [InlineData("""{"engines": ["text_poke_bp"], "sites": [], "cpus": [1]}""", "at least one")]
+    [InlineData("""{"engines": ["text_poke_bp"], "sites": [1], "cpus": [2000]}""", "1 to 1024")]
+    [InlineData("""{"engines": ["text_poke_bp"], "sites": [0], "cpus": [2]}""", "1 to 1000000")]
+    public void A_wrong_specification_gets_one_line(string spec, string hint)
+    {
+        using var folder = new TemporaryFolder();
+        Livepatch.Run("sweep", folder.Write("sweep.json", spec)).ShouldComplain(2, hint);
+    }
+
+    [Fact]
+    public void A_specification_that_is_not_there_gets_one_line() => Livepatch.Run("sweep", "no-such.json").ShouldComplain(2, "no-such.json");
+}
