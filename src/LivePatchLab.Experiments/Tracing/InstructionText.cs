@@ -6,27 +6,36 @@ using Decoder = Iced.Intel.Decoder;
 namespace LivePatchLab.Experiments;
 
 /// <summary>Instructions in the kernel's own notation (AT&amp;T, as objdump prints it), with the names of the text they are in.</summary>
-public sealed class InstructionText(TracedText text)
+internal sealed class InstructionText
 {
-    private readonly GasFormatter _formatter = new(new Names(text));
+    private readonly GasFormatter _formatter;
 
-    /// <summary>The instruction that these bytes are, at that address; "(bad)" where they are none.</summary>
-    public string Of(GuestAddress address, ReadOnlySpan<byte> bytes)
+    public InstructionText(TracedText text)
     {
-        var decoder = Decoder.Create(64, bytes.ToArray(), address.Value);
-        var instruction = decoder.Decode();
-        if (instruction.IsInvalid) return "(bad)";
+        _formatter = new(new Names(text));
+        _formatter.Options.UppercaseHex = false;
+    }
+
+    /// <summary>The instruction that begins these bytes at that address, and its bytes; all of them, and "(bad)", where it is none.</summary>
+    public (byte[] Bytes, string Text) Of(GuestAddress address, byte[] bytes)
+    {
+        var instruction = Decoder.Create(64, bytes, address.Value).Decode();
+        if (instruction.IsInvalid) return (bytes, "(bad)");
         var output = new StringOutput();
         _formatter.Format(in instruction, output);
-        return output.ToStringAndReset();
+        return (bytes[..instruction.Length], output.ToStringAndReset());
     }
 
     private sealed class Names(TracedText text) : ISymbolResolver
     {
+        private readonly Dictionary<ulong, string> _names = text.Functions.Select((function, i) => (function.Value, Name: $"function_{i}"))
+            .Append((text.FtraceCaller.Value, "ftrace_caller")).ToDictionary(each => each.Value, each => each.Item2);
+
         public bool TryGetSymbol(in Instruction instruction, int operand, int instructionOperand, ulong address, int addressSize, out SymbolResult symbol)
         {
-            symbol = new(address, "ftrace_caller");
-            return address == text.FtraceCaller.Value;
+            var name = text is KernelText kernel && kernel.Image.IsInText(new(address)) ? kernel.Image.Symbols.NameOf(new(address)) : _names.GetValueOrDefault(address);
+            symbol = new(address, name ?? "");
+            return name is not null;
         }
     }
 }

@@ -25,7 +25,8 @@ public enum TraceKind
 /// <param name="Kind">What sort of thing.</param>
 /// <param name="Text">In words.</param>
 /// <param name="IsStale">For a site's instruction: it is not what memory holds now.</param>
-public sealed record TraceCell(TraceKind Kind, string Text, bool IsStale = false);
+/// <param name="IsTorn">For a site's instruction: it is neither the old one, nor the new one, nor INT3.</param>
+public sealed record TraceCell(TraceKind Kind, string Text, bool IsStale = false, bool IsTorn = false);
 
 /// <summary>What happened at one clock: at most one thing a CPU.</summary>
 /// <param name="ClockCycles">The clock at which it began.</param>

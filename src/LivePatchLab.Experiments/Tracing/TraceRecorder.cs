@@ -57,17 +57,20 @@ internal sealed class TraceRecorder : IDisposable
 
     private void OnStep(StepEvent e)
     {
+        // The mark that ends the last phase; and steps that take no time here and show nothing are no news.
         if (e.Step is PhaseMark { Phase: "" }) _patcherIsDone = true;
-        if (e.Step is PhaseMark { Phase: "" }) return;
+        if (e.Step is PhaseMark { Phase: "" } or Delay { Cycles: 0 }) return;
         Add(e.Cpu, e.ClockCycles, new(TraceKind.Step, e.Step.Describe()));
     }
 
     private void OnTrap(TrapEvent e)
     {
-        // Only what the site raises belongs to an instruction of it; INT3 is one byte, and RIP is behind it.
-        var from = e.Frame.Vector == TrapVector.Breakpoint ? e.Frame.Rip - 1 : e.Frame.Rip;
-        _fetched[e.Cpu.Index] = null;
-        Add(e.Cpu, e.ClockCycles, new(TraceKind.Trap, $"{e.Frame.Vector.Mnemonic()}{(from == _site.Address ? " at the site" : $" at {from}")}"));
+        // INT3 retires; an instruction that faults does not, so what was fetched of it still waits to be shown.
+        var isBreakpoint = e.Frame.Vector == TrapVector.Breakpoint;
+        if (_fetched[e.Cpu.Index] is { } fetch) AddInstruction(e.Cpu, e.ClockCycles, fetch.Rip);
+        var from = isBreakpoint ? e.Frame.Rip - 1 : e.Frame.Rip;
+        var clock = isBreakpoint ? e.ClockCycles - _lab.Machine.Costs.BreakpointEntry.Cycles : e.ClockCycles;
+        Add(e.Cpu, clock, new(TraceKind.Trap, $"{e.Frame.Vector.Mnemonic()}{(from == _site.Address ? " at the site" : $" at {from}")}"));
     }
 
     private void OnIpi(IpiEvent e) => Add(e.To, e.ClockCycles, new(TraceKind.Ipi, $"IPI from {e.From}: {e.Function.Name}"));
@@ -85,16 +88,18 @@ internal sealed class TraceRecorder : IDisposable
     private void AddInstruction(CpuId cpu, long clockCycles, GuestAddress rip)
     {
         var isSite = rip == _site.Address;
-        var length = Math.Min(15, _site.Length);
-        var inMemory = isSite ? _lab.Machine.Memory.Read(rip, length) : ReadInstruction(rip);
+        var inMemory = ReadInstruction(rip);
         var bytes = _fetched[cpu.Index] is { } fetch && fetch.Rip == rip ? fetch.Bytes : inMemory;
         _fetched[cpu.Index] = null;
         if (_patcherIsDone && (!isSite || ++_visitsAfterwards[cpu.Index] > VisitsAfterwards)) return;
-        var text = _instructions.Of(rip, bytes);
+        var (own, text) = _instructions.Of(rip, bytes);
         Add(cpu, clockCycles, isSite
-            ? new(TraceKind.SiteInstruction, $"{PatchTrace.Hex(bytes)}   {text}", IsStale: !inMemory.AsSpan().StartsWith(bytes))
+            ? new(TraceKind.SiteInstruction, $"{PatchTrace.Hex(own)}  {text}", IsStale: !inMemory.AsSpan().StartsWith(own), IsTorn: IsTorn(own))
             : new(TraceKind.Instruction, text));
     }
+
+    private bool IsTorn(ReadOnlySpan<byte> bytes)
+        => !bytes.SequenceEqual(_site.OldCode) && bytes is not [BreakpointState.Int3] && (_site.NewCode is null || !bytes.SequenceEqual(_site.NewCode));
 
     private byte[] ReadInstruction(GuestAddress rip)
     {

@@ -40,7 +40,13 @@ public sealed class KernelVariable<T>(string name, T initial)
         _spinning.Add((cpu, cpu.Block(), until));
     }
 
-    internal static string Show(T value) => value is null ? "null" : value is Delegate ? "function" : value.ToString() ?? "";
+    internal static string Show(T value) => value switch
+    {
+        null => "null",
+        bool flag => flag ? "true" : "false",
+        Delegate => "function",
+        _ => value.ToString() ?? "",
+    };
 }
 
 /// <summary>A read of a kernel variable; <see cref="Value"/> holds what was read once the step is done.</summary>

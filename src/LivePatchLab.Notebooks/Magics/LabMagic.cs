@@ -78,12 +78,12 @@ internal static class LabMagic
     }
 
     private static DataTable ProtocolList(IReadOnlyList<IPatchProtocol> protocols) => new(
-        ["protocol", "what it does", "kernel function", "file", "text followed"],
+        ["protocol", "what it does", "where it comes from"],
         [
             .. protocols.Select(protocol =>
             {
                 var origin = (KernelNameAttribute?)Attribute.GetCustomAttribute(protocol.GetType(), typeof(KernelNameAttribute));
-                return (string[])[protocol.Name, protocol.Summary, origin?.Name ?? "", origin?.File ?? "", origin?.Version ?? ""];
+                return (string[])[protocol.Name, protocol.Summary, origin is null ? "" : $"{origin.Name}() in {origin.File}, {origin.Version}"];
             }),
         ]);
 

@@ -17,11 +17,11 @@ internal static class LabParameters
         ListedBy = "#!lab protocols",
     };
 
-    public static MagicParameter Engines { get; } = new("engines", "protocols, with commas between them")
+    public static MagicParameter Engines { get; } = new("engines", "protocols, with commas between them; or all")
     {
         Required = true,
         Many = true,
-        Values = ProtocolNames,
+        Values = () => [.. ProtocolNames(), All],
         Kind = "protocol",
         ListedBy = "#!lab protocols",
     };
@@ -59,6 +59,9 @@ internal static class LabParameters
     /// <summary>How many sites, or null for all.</summary>
     public static int? SitesOf(MagicCall call, string parameter, int max)
         => call.Text(parameter) == All ? null : call.Count(parameter, 1, max);
+
+    public static IReadOnlyList<string> EnginesOf(MagicCall call)
+        => call.List(Engines.Name) is var given && given.Contains(All) ? [.. ProtocolNames()] : given;
 
     public static Workload? WorkloadOf(MagicCall call) => call.TextOrNull(Workload.Name) is { } name ? Workloads.Named(name) : null;
 

@@ -29,7 +29,7 @@ internal static class SweepMagic
         var name = call.VariableName("name");
         var spec = new SweepSpec
         {
-            Engines = call.List("engines"),
+            Engines = LabParameters.EnginesOf(call),
             Sites = [.. call.Numbers("sites", 1, SitePopulation.SitesMax).Select(sites => (int)sites)],
             Cpus = [.. call.Numbers("cpus", 1, MachineOptions.CpusMax).Select(cpus => (int)cpus)],
             Seeds = [.. call.Numbers("seeds", 0, long.MaxValue - 1).Select(seed => (ulong)seed)],

@@ -2,6 +2,12 @@
 (function () {
   'use strict';
   if (!window.Plotly) return;
+  // With a plot that can be read by pointing at it the tables can stay closed; paper has no pointer.
+  var tables = document.querySelectorAll('.plot details');
+  function open(yes) { tables.forEach(function (table) { table.open = yes; }); }
+  open(false);
+  window.addEventListener('beforeprint', function () { open(true); });
+  window.addEventListener('afterprint', function () { open(false); });
   var dark = window.matchMedia('(prefers-color-scheme: dark)');
   function colours() {
     var text = getComputedStyle(document.body).color;

@@ -29,7 +29,7 @@ public sealed record DataTable(IReadOnlyList<string> Columns, IReadOnlyList<IRea
         {
             html.Append("<tr>");
             for (var i = 0; i < row.Count; i++)
-                html.Append("<td").Append(Alignment(i)).Append('>').Append(HtmlText.Escape(row[i])).Append("</td>");
+                html.Append("<td").Append(IsNumeric(i) ? " style=\"text-align:right;white-space:nowrap\"" : " style=\"text-align:left\"").Append('>').Append(HtmlText.Escape(row[i])).Append("</td>");
             html.Append("</tr>");
         }
         html.Append("</tbody></table>");

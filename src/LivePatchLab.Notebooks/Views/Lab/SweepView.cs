@@ -9,13 +9,19 @@ internal static class SweepView
 {
     private const int RowsMax = 60;
 
+    /// <summary>A longer table stands in a box of its own, that the page need not show whole.</summary>
+    private const int OpenRowsMax = 12;
+
     public static HtmlFragment Of(SweepResult sweep)
     {
         var bad = sweep.Runs.Where(run => !run.IsGood).ToArray();
         var view = new ViewBuilder().Headline("sweep", $": {Plural(sweep.Runs.Count, "run")}, costs {sweep.Spec.Costs}, fetch {sweep.Spec.Fetch}, workload {sweep.Runs[0].Workload}, {(sweep.Spec.Seeds.Count == 1 ? $"seed {sweep.Spec.Seeds[0]}" : Plural(sweep.Spec.Seeds.Count, "seed"))}");
         if (bad.Length > 0)
             view.Alarm($"{Plural(bad.Length, "run")} ended badly; the first: {bad[0].Engine}, {bad[0].Sites} sites, {bad[0].Cpus} CPUs, seed {bad[0].Seed}: {PatchRunView.Problem(bad[0])}");
-        return view.Table(sweep.Spec.Seeds.Count > 1 ? BySeeds(sweep) : Singles(sweep)).Build();
+        var table = sweep.Spec.Seeds.Count > 1 ? BySeeds(sweep) : Singles(sweep);
+        return table.Rows.Count <= OpenRowsMax
+            ? view.Table(table).Build()
+            : view.Part($"<details class=\"{Figure.DataClass}\" open><summary>{table.Rows.Count} rows</summary>{table.ToHtml()}</details>", $"\n{table}").Build();
     }
 
     private static DataTable Singles(SweepResult sweep) => Cut(
