@@ -6,9 +6,9 @@ public sealed unsafe partial class Cpu
     private readonly record struct PendingIpi(long ArrivalCycles, IpiRound Round);
 
     /// <summary>Sends one function-call IPI to each other CPU that is online.</summary>
-    internal IpiRound SendToOthers(IpiFunction function)
+    internal void SendToOthers(IpiRound round)
     {
-        var round = new IpiRound(this, function);
+        round.Begin(this);
         var costs = Machine.Costs;
         var (sendCycles, latencyCycles, jitter) = (costs.IpiSend.Cycles, costs.IpiLatency.Cycles, (int)costs.IpiJitter.Cycles);
         var clock = ClockCycles;
@@ -23,7 +23,6 @@ public sealed unsafe partial class Cpu
         }
 
         Account.IpisSent += round.Targets;
-        return round;
     }
 
     private void Receive(PendingIpi ipi)

@@ -6,6 +6,7 @@ namespace LivePatchLab.Patching;
 /// <summary>What a protocol sees of the kernel while it runs: the steps it can take, and where it reports a failure.</summary>
 public sealed class PatchContext(LinuxKernel kernel, Cpu cpu)
 {
+    private readonly RunSync _runSync = new(kernel);
     private readonly Delay _nextRecord = new(kernel.Machine.Costs.RecordStep.Cycles, "next record");
 
     public LinuxKernel Kernel { get; } = kernel;
@@ -20,8 +21,8 @@ public sealed class PatchContext(LinuxKernel kernel, Cpu cpu)
     /// <summary>Set by the protocol when it has failed.</summary>
     public PatchFailure? Failure { get; set; }
 
-    /// <summary>on_each_cpu(do_sync_core)</summary>
-    public RunSync RunSync() => new(Kernel);
+    /// <summary>on_each_cpu(do_sync_core). The same step every time: it is done before the routine can ask for it again.</summary>
+    public RunSync RunSync() => _runSync;
 
     public TextPoke TextPoke(GuestAddress address, ReadOnlyMemory<byte> opcode) => new(Kernel, address, opcode);
 

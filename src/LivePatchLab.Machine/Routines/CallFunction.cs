@@ -1,7 +1,7 @@
 namespace LivePatchLab.Machine;
 
 /// <summary>Sends a function-call IPI to every other CPU that is online and, where asked, waits until all have run the function.</summary>
-/// <remarks>What the initiator itself does, and when, is the caller's affair: see on_each_cpu in the Linux layer.</remarks>
+/// <remarks>One routine may yield the same step again once it is done. What the initiator itself does, and when, is the caller's affair: see on_each_cpu in the Linux layer.</remarks>
 public class CallFunction(IpiFunction function, bool wait) : KernelStep
 {
     private IpiRound? _round;
@@ -10,7 +10,8 @@ public class CallFunction(IpiFunction function, bool wait) : KernelStep
 
     protected internal override long Execute(Cpu cpu)
     {
-        _round = cpu.SendToOthers(function);
+        if (_round is not { Pending: 0 }) _round = new(function);
+        cpu.SendToOthers(_round);
         var sent = _round.Targets * cpu.Machine.Costs.IpiSend.Cycles;
         if (!wait) return sent;
         if (_round.Pending > 0)

@@ -17,11 +17,11 @@ public abstract class IpiFunction
 }
 
 /// <summary>The CPUs that one function-call IPI went to, and who of them has not answered yet.</summary>
-internal sealed class IpiRound(Cpu initiator, IpiFunction function)
+internal sealed class IpiRound(IpiFunction function)
 {
     public IpiFunction Function { get; } = function;
 
-    public Cpu Initiator { get; } = initiator;
+    public Cpu Initiator { get; private set; } = null!;
 
     public int Targets { get; set; }
 
@@ -31,6 +31,15 @@ internal sealed class IpiRound(Cpu initiator, IpiFunction function)
 
     /// <summary>Set while the initiator waits for this round.</summary>
     public KernelRoutine? Waiter { get; set; }
+
+    /// <summary>Begins, or begins anew once everybody has answered.</summary>
+    public void Begin(Cpu initiator)
+    {
+        Initiator = initiator;
+        Waiter = null;
+        Targets = 0;
+        LastAcknowledgedCycles = 0;
+    }
 
     public void Acknowledge(long clockCycles)
     {
