@@ -80,7 +80,7 @@ public sealed class LabViewTests
     {
         foreach (var value in new object[] { FetchModel.SdmWorst, EmbeddedKernels.Debian61Cloud })
             Formatter.Bundle(value).Has(MimeBundle.Html).ShouldBeTrue();
-        Text(EmbeddedKernels.Debian61Cloud).ShouldBe("6.1.0-56-cloud: 35,609 traced sites from ffffffff81000000 on, of which ftrace enables 35,051");
+        Text(EmbeddedKernels.Debian61Cloud).ShouldBe("6.1.0-56-cloud-amd64: 35,609 traced sites from ffffffff81000000 on, of which ftrace enables 35,051");
     }
 
     private static LabMachine Lab(int cpus, int sites) => new(new LabMachineOptions { Cpus = cpus, Sites = sites, Costs = CostPreset.Unit, Workload = Workload.Idle });
