@@ -38,6 +38,10 @@ public sealed unsafe partial class Cpu
             case ExecutionExit.InterruptReturn:
                 Serialise(SerialisingEvents.InterruptReturn);
                 break;
+            case ExecutionExit.Repeating:
+                // A long REP is interruptible, and each slice of it takes the time of one instruction, so that others get their turn.
+                ClockCycles += perInstruction;
+                break;
             case ExecutionExit.Budget:
             case ExecutionExit.InterruptsEnabled:
             case ExecutionExit.CodeStored:

@@ -17,30 +17,21 @@ public sealed record CommittedFile(string Path, string Text)
 /// <summary>What the repository holds: all that git would commit, so that a new file is judged before it is added.</summary>
 internal static class CommittedFiles
 {
-    public static readonly string Root = FindRoot();
-
     public static readonly IReadOnlyList<CommittedFile> All = [.. Paths().Order(StringComparer.Ordinal).Select(Read)];
 
     private static IEnumerable<string> Paths()
     {
-        var start = new ProcessStartInfo("git", ["-C", Root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]) { RedirectStandardOutput = true };
+        var start = new ProcessStartInfo("git", ["-C", LabFolder.Root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]) { RedirectStandardOutput = true };
         using var git = Process.Start(start) ?? throw new InvalidOperationException("git does not start");
         var paths = git.StandardOutput.ReadToEnd().Split('\0', StringSplitOptions.RemoveEmptyEntries);
         git.WaitForExit();
-        if (git.ExitCode != 0) throw new InvalidOperationException($"git ls-files ended with {git.ExitCode} in {Root}");
-        return paths.Distinct().Where(path => File.Exists(Path.Combine(Root, path)));
+        if (git.ExitCode != 0) throw new InvalidOperationException($"git ls-files ended with {git.ExitCode} in {LabFolder.Root}");
+        return paths.Distinct().Where(path => File.Exists(Path.Combine(LabFolder.Root, path)));
     }
 
     private static CommittedFile Read(string path)
     {
-        var bytes = File.ReadAllBytes(Path.Combine(Root, path));
+        var bytes = File.ReadAllBytes(Path.Combine(LabFolder.Root, path));
         return new(path, bytes.AsSpan().Contains((byte)0) ? "" : System.Text.Encoding.UTF8.GetString(bytes));
-    }
-
-    private static string FindRoot()
-    {
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-            if (File.Exists(Path.Combine(folder.FullName, "LivePatchLab.sln"))) return folder.FullName;
-        throw new InvalidOperationException($"no LivePatchLab.sln above {AppContext.BaseDirectory}");
     }
 }

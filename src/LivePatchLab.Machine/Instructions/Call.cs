@@ -26,15 +26,12 @@ internal sealed unsafe class Call : InstructionFamily
     public static void Direct<TStack>(CpuState* cpu, Op* op, byte* memory, long budget)
         where TStack : struct, IStack
     {
-        var top = cpu->Registers[Gpr.Rsp] - 8;
-        if (!TStack.OpensForWrite(cpu, top, 8))
+        if (!Push.TryStore<Bits64, TStack>(cpu, memory, op->NextAddress))
         {
             TStack.Refuse(cpu, op, memory, budget);
             return;
         }
 
-        *(ulong*)TStack.Writable(cpu, memory, top) = op->NextAddress;
-        cpu->Registers[Gpr.Rsp] = top;
         var next = Edges.Of(op)->Taken;
         budget -= next->RemainingInstructions;
         if (budget < 0) Leave.BeforeBlock(cpu, next, memory, budget);
@@ -62,15 +59,12 @@ internal sealed unsafe class Call : InstructionFamily
             return;
         }
 
-        var top = cpu->Registers[Gpr.Rsp] - 8;
-        if (!TStack.OpensForWrite(cpu, top, 8))
+        if (!Push.TryStore<Bits64, TStack>(cpu, memory, op->NextAddress))
         {
             TStack.Refuse(cpu, op, memory, budget);
             return;
         }
 
-        *(ulong*)TStack.Writable(cpu, memory, top) = op->NextAddress;
-        cpu->Registers[Gpr.Rsp] = top;
         if (!isKnown)
         {
             Leave.ToTarget(cpu, op, target, budget);

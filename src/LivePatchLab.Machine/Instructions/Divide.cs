@@ -92,7 +92,7 @@ internal sealed unsafe class Divide : InstructionFamily
     {
         if (divisor == 0) return false;
         ulong low = cpu->Registers[Gpr.Rax], high = cpu->Registers[Gpr.Rdx];
-        if (TWidth.Bits == 64)
+        if (TWidth.Bits == 64 && (high != (ulong)((long)low >> 63) || divisor == -1))
         {
             var wide = new Int128(high, low);
 

@@ -38,14 +38,13 @@ internal sealed unsafe class ExtendingMove : InstructionFamily
         where TSource : struct, IOperand
         where TExtension : struct, IExtension
     {
-        var address = TSource.Locate(cpu, op);
-        if (!TSource.OpensForRead(cpu, op, address, TFrom.Bytes))
+        if (!OperandAccess.OpensForRead<TSource, TFrom>(cpu, op))
         {
             TSource.Refuse(cpu, op, memory, budget);
             return;
         }
 
-        Write<TFrom, TTo, TExtension>((byte*)cpu + op->Destination, TSource.Readable(cpu, op, memory, address));
+        Write<TFrom, TTo, TExtension>((byte*)cpu + op->Destination, OperandAccess.Readable<TSource>(cpu, op, memory));
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
     }
 

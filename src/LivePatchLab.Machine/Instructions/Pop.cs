@@ -22,16 +22,12 @@ internal sealed unsafe class Pop : InstructionFamily
         where TWidth : struct, IWidth
         where TStack : struct, IStack
     {
-        var top = cpu->Registers[Gpr.Rsp];
-        if (!TStack.OpensForRead(cpu, top, TWidth.Bytes))
+        if (!TryLoad<TWidth, TStack>(cpu, op, memory))
         {
             TStack.Refuse(cpu, op, memory, budget);
             return;
         }
 
-        // RSP moves first, so POP RSP ends with what was popped.
-        cpu->Registers[Gpr.Rsp] = top + (ulong)TWidth.Bytes;
-        TWidth.WriteRegister((byte*)cpu + op->Destination, TWidth.Read(TStack.Readable(cpu, memory, top)));
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
     }
 
@@ -60,5 +56,19 @@ internal sealed unsafe class Pop : InstructionFamily
 
         TTarget.Write<TWidth>(TTarget.Writable(cpu, op, memory, address), TWidth.Read(TStack.Readable(cpu, memory, top)));
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool TryLoad<TWidth, TStack>(CpuState* cpu, Op* op, byte* memory)
+        where TWidth : struct, IWidth
+        where TStack : struct, IStack
+    {
+        var top = cpu->Registers[Gpr.Rsp];
+        if (!TStack.OpensForRead(cpu, top, TWidth.Bytes)) return false;
+
+        // RSP moves first, so POP RSP ends with what was popped.
+        cpu->Registers[Gpr.Rsp] = top + (ulong)TWidth.Bytes;
+        TWidth.WriteRegister((byte*)cpu + op->Destination, TWidth.Read(TStack.Readable(cpu, memory, top)));
+        return true;
     }
 }

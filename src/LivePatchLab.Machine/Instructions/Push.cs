@@ -21,22 +21,33 @@ internal sealed unsafe class Push : InstructionFamily
         where TSource : struct, IOperand
         where TStack : struct, IStack
     {
-        var sourceAddress = TSource.Locate(cpu, op);
-        if (!TSource.OpensForRead(cpu, op, sourceAddress, TWidth.Bytes))
-        {
-            TSource.Refuse(cpu, op, memory, budget);
-            return;
-        }
-
-        var top = cpu->Registers[Gpr.Rsp] - (ulong)TWidth.Bytes;
-        if (!TStack.OpensForWrite(cpu, top, TWidth.Bytes))
+        if (!TryStore<TWidth, TSource, TStack>(cpu, op, memory))
         {
             TStack.Refuse(cpu, op, memory, budget);
             return;
         }
 
-        TWidth.Write(TStack.Writable(cpu, memory, top), TWidth.Read(TSource.Readable(cpu, op, memory, sourceAddress)));
-        cpu->Registers[Gpr.Rsp] = top;
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
     }
+
+    /// <summary>Pushes a value; false, with nothing changed, when the stack does not open. CALL pushes its return address by this.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool TryStore<TWidth, TStack>(CpuState* cpu, byte* memory, ulong value)
+        where TWidth : struct, IWidth
+        where TStack : struct, IStack
+    {
+        var top = cpu->Registers[Gpr.Rsp] - (ulong)TWidth.Bytes;
+        if (!TStack.OpensForWrite(cpu, top, TWidth.Bytes)) return false;
+        TWidth.Write(TStack.Writable(cpu, memory, top), value);
+        cpu->Registers[Gpr.Rsp] = top;
+        return true;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool TryStore<TWidth, TSource, TStack>(CpuState* cpu, Op* op, byte* memory)
+        where TWidth : struct, IWidth
+        where TSource : struct, IOperand
+        where TStack : struct, IStack
+        => OperandAccess.OpensForRead<TSource, TWidth>(cpu, op)
+            && TryStore<TWidth, TStack>(cpu, memory, TWidth.Read(OperandAccess.Readable<TSource>(cpu, op, memory)));
 }

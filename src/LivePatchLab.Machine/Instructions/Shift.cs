@@ -70,14 +70,13 @@ internal sealed unsafe class Shift : InstructionFamily
         where TCount : struct, IShiftCount
         where TFlags : struct, IFlagUse
     {
-        var address = TTarget.Locate(cpu, op);
-        if (!TTarget.OpensForWrite(cpu, op, address, TWidth.Bytes))
+        if (!OperandAccess.OpensForWrite<TTarget, TWidth>(cpu, op))
         {
             TTarget.Refuse(cpu, op, memory, budget);
             return;
         }
 
-        Calculate<TOperation, TWidth, TTarget, TCount, TFlags>(cpu, op, TTarget.Writable(cpu, op, memory, address));
+        Calculate<TOperation, TWidth, TTarget, TCount, TFlags>(cpu, op, OperandAccess.Writable<TTarget>(cpu, op, memory));
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
     }
 

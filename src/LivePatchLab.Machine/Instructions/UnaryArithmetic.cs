@@ -36,14 +36,13 @@ internal sealed unsafe class UnaryArithmetic : InstructionFamily
         where TTarget : struct, IOperand
         where TFlags : struct, IFlagUse
     {
-        var address = TTarget.Locate(cpu, op);
-        if (!TTarget.OpensForWrite(cpu, op, address, TWidth.Bytes))
+        if (!OperandAccess.OpensForWrite<TTarget, TWidth>(cpu, op))
         {
             TTarget.Refuse(cpu, op, memory, budget);
             return;
         }
 
-        Calculate<TOperation, TWidth, TTarget, TFlags>(cpu, TTarget.Writable(cpu, op, memory, address));
+        Calculate<TOperation, TWidth, TTarget, TFlags>(cpu, OperandAccess.Writable<TTarget>(cpu, op, memory));
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
     }
 
