@@ -22,7 +22,8 @@ public sealed class CommittedNotebookTests
         var runner = new NotebookRunner(() => new NotebookSession(LabMagics.Table(), new CSharpSession()));
         var (_, failure) = await runner.RunAsync(document, new NotebookRunOptions());
         failure?.ToString().ShouldBeNull();
-        Shown(document).ShouldBe(committed);
+        // Through the file's own form, in which numbers and texts are written in one way.
+        Shown(NotebookDocument.Parse(document.ToJson(), name)).ShouldBe(committed);
     }
 
     /// <summary>The text of every output, and the data of every figure, with the number of its cell.</summary>

@@ -8,7 +8,7 @@ internal sealed class TraceRecorder : IDisposable
 {
     private const int RowsMax = 4000;
 
-    /// <summary>Once the patcher has returned, this many visits of the site are still of interest: they show what CPUs see from then on.</summary>
+    /// <summary>Once the patcher has returned, this many visits of the site by each other CPU are still of interest: they show what it sees from then on.</summary>
     private const int VisitsAfterwards = 2;
 
     private readonly LabMachine _lab;
@@ -91,7 +91,7 @@ internal sealed class TraceRecorder : IDisposable
         var inMemory = ReadInstruction(rip);
         var bytes = _fetched[cpu.Index] is { } fetch && fetch.Rip == rip ? fetch.Bytes : inMemory;
         _fetched[cpu.Index] = null;
-        if (_patcherIsDone && (!isSite || ++_visitsAfterwards[cpu.Index] > VisitsAfterwards)) return;
+        if (_patcherIsDone && (!isSite || cpu.Index == 0 || ++_visitsAfterwards[cpu.Index] > VisitsAfterwards)) return;
         var (own, text) = _instructions.Of(rip, bytes);
         Add(cpu, clockCycles, isSite
             ? new(TraceKind.SiteInstruction, $"{PatchTrace.Hex(own)}  {text}", IsStale: !inMemory.AsSpan().StartsWith(own), IsTorn: IsTorn(own))

@@ -17,15 +17,15 @@ internal static class PatchTraceView
 
     private static string Html(PatchTrace trace)
     {
-        const string Code = "font-family:ui-monospace,monospace;white-space:pre;font-size:0.85em;text-align:left;vertical-align:top";
+        const string Code = "font-family:ui-monospace,monospace;white-space:pre;font-size:0.8em;text-align:left;vertical-align:top;padding:0.15rem 0.4rem";
         var html = new StringBuilder("<table><thead><tr><th style=\"text-align:right\">cycle</th>");
         foreach (var column in Columns(trace))
             html.Append("<th style=\"text-align:left\">").Append(HtmlText.Escape(column)).Append("</th>");
-        html.Append("<th style=\"text-align:left\">in memory at the site</th></tr></thead><tbody>");
+        html.Append("<th style=\"text-align:left\">in memory</th></tr></thead><tbody>");
         var before = "";
         foreach (var row in trace.Rows)
         {
-            html.Append("<tr><td style=\"text-align:right\">").Append(ViewBuilder.Count(row.ClockCycles)).Append("</td>");
+            html.Append("<tr><td style=\"text-align:right;padding:0.15rem 0.4rem\">").Append(ViewBuilder.Count(row.ClockCycles)).Append("</td>");
             foreach (var cell in row.Cells)
             {
                 html.Append("<td style=\"").Append(Code).Append(cell is null ? "" : Style(cell)).Append("\">");
@@ -41,7 +41,7 @@ internal static class PatchTraceView
     }
 
     private static string Text(PatchTrace trace) => new DataTable(
-        ["cycle", .. Columns(trace), "in memory at the site"],
+        ["cycle", .. Columns(trace), "in memory"],
         [.. trace.Rows.Select(row => (string[])[ViewBuilder.Count(row.ClockCycles), .. row.Cells.Select(cell => cell is null ? "" : Say(cell)), row.SiteBytes])])
     {
         Numeric = [true],

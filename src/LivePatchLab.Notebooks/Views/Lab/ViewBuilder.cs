@@ -45,7 +45,8 @@ internal sealed class ViewBuilder
     public ViewBuilder Table(DataTable table)
     {
         _html.Append(table.ToHtml());
-        _text.Add("");
+        if (_text.LastOrDefault() is { Length: > 0 })
+            _text.Add("");
         _text.Add(table.ToString());
         _text.Add("");
         return this;
