@@ -14,19 +14,29 @@ public static class Suggestion
         foreach (var item in items)
             if (string.Equals(nameOf(item), name, StringComparison.OrdinalIgnoreCase)) return item;
         var names = items.Select(nameOf).ToList();
-        var meant = Nearest(names, name) is { } nearest ? $" Did you mean {nearest}?" : "";
-        throw new BadInputException($"no {kind} named '{name}'.{meant}  (there are: {string.Join(", ", names)})");
+        throw new BadInputException($"no {kind} named '{name}'.{Question(names, name)}  (there are: {string.Join(", ", names)})");
     }
 
-    /// <summary>The name that differs least from another, or null where none is near.</summary>
-    public static string? Nearest(IEnumerable<string> names, string name)
+    /// <summary>The nearest of the names, or null when none is near: more than a third of the letters would have to change.</summary>
+    public static string? Nearest(IEnumerable<string> names, string wanted)
     {
-        var best = names
-            .Select(candidate => (candidate, distance: Distance(candidate.ToLowerInvariant(), name.ToLowerInvariant())))
-            .OrderBy(c => c.distance)
-            .FirstOrDefault();
-        return best.candidate is not null && best.distance <= Math.Max(2, best.candidate.Length / 3) ? best.candidate : null;
+        string? nearest = null;
+        var least = int.MaxValue;
+        foreach (var name in names)
+        {
+            var distance = Distance(wanted.ToLowerInvariant(), name.ToLowerInvariant());
+
+            // A name cut short is the commonest mistake after a slip of the finger, and its distance is large.
+            if (wanted.Length >= 3 && name.StartsWith(wanted, StringComparison.OrdinalIgnoreCase)) distance = Math.Min(distance, 1);
+            if (distance < least && distance <= Math.Max(1, Math.Max(wanted.Length, name.Length) / 3)) (nearest, least) = (name, distance);
+        }
+
+        return nearest;
     }
+
+    /// <summary>" Did you mean X?" with its leading space, or nothing.</summary>
+    public static string Question(IEnumerable<string> names, string wanted, string prefix = "")
+        => Nearest(names, wanted) is { } nearest ? $" Did you mean {prefix}{nearest}?" : "";
 
     /// <summary>How many characters must be put in, taken out, changed, or swapped with their neighbour (optimal string alignment).</summary>
     public static int Distance(string left, string right)

@@ -1,3 +1,4 @@
+using LivePatchLab.Linux;
 using FsCheck;
 using FsCheck.Fluent;
 
@@ -68,12 +69,12 @@ public sealed class MagicLineTests
     [Fact]
     public void Distance_is_a_metric_that_counts_a_swap_as_one()
     {
-        NearestName.Distance("patch", "pacth").ShouldBe(1);
-        NearestName.Distance("", "abc").ShouldBe(3);
+        Suggestion.Distance("patch", "pacth").ShouldBe(1);
+        Suggestion.Distance("", "abc").ShouldBe(3);
         Prop.ForAll(ArbMap.Default.ArbFor<NonNull<string>>(), ArbMap.Default.ArbFor<NonNull<string>>(), (one, other) =>
-            NearestName.Distance(one.Get, other.Get) == NearestName.Distance(other.Get, one.Get)
-            && (NearestName.Distance(one.Get, other.Get) == 0) == (one.Get == other.Get)
-            && NearestName.Distance(one.Get, other.Get) <= Math.Max(one.Get.Length, other.Get.Length)).QuickCheckThrowOnFailure();
+            Suggestion.Distance(one.Get, other.Get) == Suggestion.Distance(other.Get, one.Get)
+            && (Suggestion.Distance(one.Get, other.Get) == 0) == (one.Get == other.Get)
+            && Suggestion.Distance(one.Get, other.Get) <= Math.Max(one.Get.Length, other.Get.Length)).QuickCheckThrowOnFailure();
     }
 
     [Fact]

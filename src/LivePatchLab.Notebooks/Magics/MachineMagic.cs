@@ -61,7 +61,7 @@ internal static class MachineMagic
         if (!call.TryGet<object>(name ?? LoadMagic.KernelVariable, out var kernel))
         {
             return name is null ? null : throw call.Refuse(
-                "kernel", $"no kernel named '{name}'.{NearestName.Question(name, [Embedded, "image", "table"])}  ({Embedded}, or a variable that holds what #!load has loaded)");
+                "kernel", $"no kernel named '{name}'.{Suggestion.Question([Embedded, "image", "table"], name)}  ({Embedded}, or a variable that holds what #!load has loaded)");
         }
         if (kernel is KernelImage or SiteTable)
             return kernel;

@@ -1,3 +1,4 @@
+using LivePatchLab.Linux;
 using System.Globalization;
 
 namespace LivePatchLab.Notebooks;
@@ -62,7 +63,7 @@ public sealed class MagicCall(MagicLine line, ICellOutput output, ISessionVariab
             if (string.Equals(name, text.Replace("-", "", StringComparison.Ordinal), StringComparison.OrdinalIgnoreCase))
                 return Enum.Parse<TEnum>(name);
         }
-        throw Refuse(parameter, $"'{text}' is none of {string.Join(", ", Enum.GetNames<TEnum>())}.{NearestName.Question(text, Enum.GetNames<TEnum>())}");
+        throw Refuse(parameter, $"'{text}' is none of {string.Join(", ", Enum.GetNames<TEnum>())}.{Suggestion.Question(Enum.GetNames<TEnum>(), text)}");
     }
 
     /// <summary>Whole numbers written with commas, and ranges of them with two dots: <c>1,2,8..10</c>.</summary>

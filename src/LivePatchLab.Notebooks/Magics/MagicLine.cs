@@ -1,3 +1,5 @@
+using LivePatchLab.Linux;
+
 namespace LivePatchLab.Notebooks;
 
 /// <summary>
@@ -23,7 +25,7 @@ public sealed class MagicLine
         var words = Words(line);
         var name = words[0].Text[Magic.Prefix.Length..];
         var magic = table.Find(name) ?? throw new UserErrorException(
-            $"no magic named '#!{name}'.{NearestName.Question(name, table.Select(each => each.Name), Magic.Prefix)}{Listing(table)}");
+            $"no magic named '#!{name}'.{Suggestion.Question(table.Select(each => each.Name), name, Magic.Prefix)}{Listing(table)}");
         var parsed = new MagicLine(magic);
         for (var i = 1; i < words.Count; i++)
             i = parsed.Take(words, i);
@@ -46,7 +48,7 @@ public sealed class MagicLine
         if (name.Contains('='))
             throw new UserErrorException($"{Magic.Directive}: write '{word.Text.Replace("=", " ", StringComparison.Ordinal)}', without '='");
         var parameter = Magic.Parameter(name) ?? throw new UserErrorException(
-            $"{Magic.Directive} has no parameter --{name}.{NearestName.Question(name, Magic.Parameters.Select(each => each.Name), "--")}{Known()}");
+            $"{Magic.Directive} has no parameter --{name}.{Suggestion.Question(Magic.Parameters.Select(each => each.Name), name, "--")}{Known()}");
         if (_arguments.ContainsKey(name))
             throw new UserErrorException($"{Magic.Directive}: --{name} is given twice");
         if (parameter.Flag)
@@ -82,7 +84,7 @@ public sealed class MagicLine
     {
         var start = parameter.Kind is null ? $"{Magic.Directive}: no {parameter.Name}" : $"no {parameter.Kind}";
         var all = parameter.ListedBy is null ? $"--{parameter.Name}: {Few(values)}" : $"{parameter.ListedBy} lists all {values.Length}";
-        return $"{start} named '{value}'.{NearestName.Question(value, values)}  ({all})";
+        return $"{start} named '{value}'.{Suggestion.Question(values, value)}  ({all})";
     }
 
     private string Surplus(Word before)
