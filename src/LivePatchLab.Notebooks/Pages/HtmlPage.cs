@@ -54,7 +54,7 @@ public static class HtmlPage
         body.Append("<section class=\"cell code\">\n");
         if (cell.ExecutionCount is { } count)
             body.Append(CultureInfo.InvariantCulture, $"<p class=\"label\">[{count}]</p>\n");
-        body.Append("<div class=\"input\"><pre class=\"numbers\" aria-hidden=\"true\">").AppendJoin('\n', Enumerable.Range(1, lines)).Append("</pre>");
+        body.Append(lines == 1 ? "<div class=\"input single\">" : "<div class=\"input\">").Append("<pre class=\"numbers\" aria-hidden=\"true\">").AppendJoin('\n', Enumerable.Range(1, lines)).Append("</pre>");
         body.Append("<pre class=\"source\"><code>").Append(CodeColours.ToHtml(source)).Append("</code></pre></div>\n");
         var plots = 0;
         foreach (var output in cell.Outputs)
