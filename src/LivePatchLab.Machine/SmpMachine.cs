@@ -44,6 +44,7 @@ public sealed unsafe class SmpMachine : IDisposable
     private int _runningQuantumCycles = 1;
     private KernelRoutine? _awaited;
     private bool _stopRequested;
+    private bool _isDisposed;
 
     public SmpMachine(MachineOptions options)
     {
@@ -118,6 +119,7 @@ public sealed unsafe class SmpMachine : IDisposable
     /// <exception cref="OperationCanceledException">It was cancelled; the machine can be run on.</exception>
     public MachineStop Run(KernelRoutine? until = null, long clockLimitCycles = long.MaxValue, CancellationToken cancellation = default)
     {
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
         _awaited = until;
         _stopRequested = until is { IsComplete: true };
         while (!_stopRequested)
@@ -155,6 +157,7 @@ public sealed unsafe class SmpMachine : IDisposable
 
     public StateHash Hash()
     {
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
         var hasher = default(StateHasher);
         foreach (var cpu in _cpus) cpu.AddTo(ref hasher);
         foreach (var (start, length) in Memory.Regions)
@@ -165,6 +168,7 @@ public sealed unsafe class SmpMachine : IDisposable
 
     public void Dispose()
     {
+        _isDisposed = true;
         Interpreter.Dispose();
         Memory.Dispose();
     }
@@ -225,9 +229,16 @@ public sealed unsafe class SmpMachine : IDisposable
             RunLimitCycles = Math.Min(clockLimitCycles, _ready.FirstClock + _runningQuantumCycles);
         }
 
-        cpu.Run();
-        _running = null;
-        Reconsider(cpu);
+        try
+        {
+            cpu.Run();
+        }
+        finally
+        {
+            // A routine of the user's may throw; the machine stays one that can be looked at and run on.
+            _running = null;
+            Reconsider(cpu);
+        }
     }
 
     private sealed class DirtyFetchRelay(SmpMachine machine) : IFetchObserver

@@ -19,7 +19,7 @@ internal sealed unsafe class OpArena : IDisposable
     {
         if (slots > _left)
         {
-            _left = Math.Max(slots, Math.Min(LargestChunkSlots, FirstChunkSlots << _chunks.Count));
+            _left = Math.Max(slots, Math.Min(LargestChunkSlots, FirstChunkSlots << Math.Min(_chunks.Count, 6)));
             _next = (Op*)NativeMemory.AllocZeroed((nuint)_left, (nuint)sizeof(Op));
             _chunks.Add((nint)_next);
             Bytes += (long)_left * sizeof(Op);

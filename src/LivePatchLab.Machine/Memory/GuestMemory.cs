@@ -13,6 +13,7 @@ public sealed unsafe class GuestMemory : IDisposable
 
     private readonly AddressWindow _window = AddressWindow.Reserve();
     private readonly List<(GuestAddress Start, long Length)> _regions = [];
+    private long _pressureBytes;
 
     internal GuestMemory()
     {
@@ -38,6 +39,7 @@ public sealed unsafe class GuestMemory : IDisposable
     /// <exception cref="ArgumentException">The range is empty or leaves the window.</exception>
     public void Map(GuestAddress start, long length, PagePermissions permissions)
     {
+        ObjectDisposedException.ThrowIf(PageFlags == null, this);
         var first = start.AlignDown(PageBytes);
         var last = start + (length - 1);
         if (length <= 0 || !first.IsInWindow || !last.IsInWindow || last < start || (int)first.Value > (int)last.Value)
@@ -56,11 +58,16 @@ public sealed unsafe class GuestMemory : IDisposable
         if (!fresh) return;
         _window.Commit(Origin + (long)first.Value - _window.Start, (long)pages * PageBytes);
         _regions.Add((first, (long)pages * PageBytes));
+
+        // So that machines which nobody disposed of, in a notebook's cells, are collected before they fill the host.
+        GC.AddMemoryPressure((long)pages * PageBytes);
+        _pressureBytes += (long)pages * PageBytes;
     }
 
     /// <summary>The permissions of the page of an address; null where nothing is mapped.</summary>
     public PagePermissions? PermissionsAt(GuestAddress address)
     {
+        ObjectDisposedException.ThrowIf(PageFlags == null, this);
         if (!address.IsInWindow) return null;
         var flags = PageFlags[PageOf(address)];
         return (flags & PageFlag.Mapped) == 0 ? null : (PagePermissions)(flags & 7);
@@ -102,6 +109,7 @@ public sealed unsafe class GuestMemory : IDisposable
 
     public bool IsMapped(GuestAddress address, int length)
     {
+        ObjectDisposedException.ThrowIf(PageFlags == null, this);
         if (length == 0) return address.IsInWindow;
         var last = address + (length - 1);
         if (!address.IsInWindow || !last.IsInWindow || (int)last.Value < (int)address.Value) return false;
@@ -123,6 +131,8 @@ public sealed unsafe class GuestMemory : IDisposable
     {
         NativeMemory.Free(PageFlags);
         PageFlags = null;
+        if (_pressureBytes > 0) GC.RemoveMemoryPressure(_pressureBytes);
+        _pressureBytes = 0;
     }
 
     private static ArgumentException NotMapped(GuestAddress address, int length)

@@ -164,6 +164,32 @@ public sealed class RoutineTests
         Should.Throw<OperationCanceledException>(() => machine.Run(cancellation: cancellation.Token));
     }
 
+    [Fact]
+    public void A_routine_that_throws_leaves_a_machine_that_can_be_run_on()
+    {
+        using var machine = Make(2);
+        static IEnumerable<KernelStep> Wrong()
+        {
+            yield return new Delay(10);
+            throw new InvalidOperationException("the routine's own");
+        }
+
+        machine.Cpus[0].Start("wrong", Wrong());
+        Should.Throw<InvalidOperationException>(() => machine.Run()).Message.ShouldBe("the routine's own");
+        var other = machine.Cpus[1].Start("right", [new Delay(50)]);
+        machine.Run(other).ShouldBe(MachineStop.Completed);
+    }
+
+    [Fact]
+    public void A_machine_that_was_disposed_of_says_so()
+    {
+        var machine = Make(1);
+        machine.Dispose();
+        Should.Throw<ObjectDisposedException>(() => machine.Run());
+        Should.Throw<ObjectDisposedException>(() => machine.Memory.IsMapped(new(0), 1));
+        Should.Throw<ObjectDisposedException>(() => machine.Hash());
+    }
+
     private static SmpMachine Make(int cpus) => new(new MachineOptions { Cpus = cpus, Costs = Costs });
 
     private sealed class Probe(long handlerCycles) : IpiFunction
