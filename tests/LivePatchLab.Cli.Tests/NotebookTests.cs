@@ -32,7 +32,7 @@ public sealed class NotebookTests
     [Theory]
     [InlineData("throw new InvalidOperationException(\"too late\");", "cell 2, line 1", "too late")]
     [InlineData("int x = ;", "cell 2, line 1", "CS1525")]
-    [InlineData("int[] a = [];\na[3] = 1;", "cell 2", "IndexOutOfRange")]
+    [InlineData("int[] a = [];\na[3] = 1;", "cell 2, line 2", "IndexOutOfRange")]
     [InlineData("#!nosuch --x 1", "cell 2, line 1", "nosuch")]
     public void A_cell_that_fails_is_told_with_its_place_and_nothing_is_written(string cell, string place, string hint)
     {

@@ -125,8 +125,9 @@ public sealed class CSharpSession(CSharpSessionOptions options) : ISessionVariab
         .AddReferences(typeof(CellGlobals).Assembly, typeof(System.Text.Json.JsonDocument).Assembly, typeof(System.Collections.Immutable.ImmutableArray).Assembly)
         .AddReferences(options.References)
         .AddImports(options.Usings)
-        .WithOptimizationLevel(OptimizationLevel.Release)
-        // Only with symbols does an exception know its line.
+        // Only with symbols, and only in code that was not optimised, does every exception know its line: of an index out of its
+        // range, optimised code tells none. What takes long in a cell is the lab's own code, which is optimised.
+        .WithOptimizationLevel(OptimizationLevel.Debug)
         .WithEmitDebugInformation(true)
         .WithFileEncoding(Encoding.UTF8);
 
