@@ -31,6 +31,21 @@ internal sealed class CellExecution(NotebookSession session, SessionHistory hist
     /// <param name="failed">Whether the cells that already wait behind it shall not run.</param>
     public JupyterReply Execute(JupyterRequest request, out bool failed)
     {
+        using var interrupt = new CancellationTokenSource();
+        // Before anybody is told that the cell runs: an interrupt must find it from then on.
+        lock (_lock) _running = interrupt;
+        try
+        {
+            return Execute(request, interrupt.Token, out failed);
+        }
+        finally
+        {
+            lock (_lock) _running = null;
+        }
+    }
+
+    private JupyterReply Execute(JupyterRequest request, CancellationToken token, out bool failed)
+    {
         var code = request.Text("code");
         var silent = request.Flag("silent", false);
         var stored = !silent && request.Flag("store_history", true) && !string.IsNullOrWhiteSpace(code);
@@ -38,7 +53,9 @@ internal sealed class CellExecution(NotebookSession session, SessionHistory hist
         if (!silent) iopub.Publish(request, "execute_input", new() { ["code"] = code, ["execution_count"] = Count });
 
         var output = new JupyterCellOutput(iopub, request, Count);
-        var (result, expressions) = Run(request, code, output);
+        var cell = Math.Max(Count, 1);
+        var result = string.IsNullOrWhiteSpace(code) ? CellResult.Nothing : session.RunCellAsync(code, cell, output, token).GetAwaiter().GetResult();
+        var expressions = result.Succeeded ? Evaluate(request, cell, output, token) : [];
         output.EndProgress();
         if (result.Failure is { } failure)
         {
@@ -54,22 +71,6 @@ internal sealed class CellExecution(NotebookSession session, SessionHistory hist
         if (result.Value is { } value && !silent)
             iopub.Publish(request, "execute_result", new() { ["execution_count"] = Count, ["data"] = JupyterCellOutput.Data(value), ["metadata"] = new JsonObject() });
         return JupyterReply.Ok("execute_reply", new() { ["execution_count"] = Count, ["payload"] = new JsonArray(), ["user_expressions"] = expressions });
-    }
-
-    private (CellResult Result, JsonObject Expressions) Run(JupyterRequest request, string code, JupyterCellOutput output)
-    {
-        using var interrupt = new CancellationTokenSource();
-        lock (_lock) _running = interrupt;
-        try
-        {
-            var cell = Math.Max(Count, 1);
-            var result = string.IsNullOrWhiteSpace(code) ? CellResult.Nothing : session.RunCellAsync(code, cell, output, interrupt.Token).GetAwaiter().GetResult();
-            return (result, result.Succeeded ? Evaluate(request, cell, output, interrupt.Token) : []);
-        }
-        finally
-        {
-            lock (_lock) _running = null;
-        }
     }
 
     /// <summary>What a frontend wants to know after the cell: name to expression, and name to value in return.</summary>

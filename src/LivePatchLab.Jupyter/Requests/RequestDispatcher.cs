@@ -32,9 +32,7 @@ internal sealed class RequestDispatcher(NotebookSession session, MessageCodec co
             {
                 while (true)
                 {
-                    if (!Handle(socket, isControl, socket.Receive()!, aborting: false)) continue;
-                    // Those that came while the failed cell ran were meant to run after its success.
-                    while (socket.Receive(wait: false) is { } waiting) Handle(socket, isControl, waiting, aborting: true);
+                    foreach (var waiting in Handle(socket, isControl, socket.Receive()!, aborting: false)) Handle(socket, isControl, waiting, aborting: true);
                 }
             }
             catch (ZmqTerminatedException)
@@ -46,20 +44,23 @@ internal sealed class RequestDispatcher(NotebookSession session, MessageCodec co
 
     private static void Log(string line) => Console.Error.WriteLine("livepatch: " + line);
 
-    /// <summary>Answers one message; true when a cell failed.</summary>
-    private bool Handle(ZmqSocket socket, bool isControl, IReadOnlyList<byte[]> frames, bool aborting)
+    /// <summary>Answers one message. When it was a cell that failed: the messages that waited behind it, whose cells must not run.</summary>
+    private List<IReadOnlyList<byte[]>> Handle(ZmqSocket socket, bool isControl, IReadOnlyList<byte[]> frames, bool aborting)
     {
         if (codec.Read(frames, out var reason) is not { } request)
         {
             Log($"a message is dropped: {reason}");
-            return false;
+            return [];
         }
 
         var failed = false;
+        List<IReadOnlyList<byte[]>> behind = [];
         iopub.Status(request, "busy");
         try
         {
             var reply = Answer(request, isControl, aborting, ref failed);
+            // Before the reply: what comes after it was sent by somebody who may know of the failure.
+            while (failed && socket.Receive(wait: false) is { } waiting) behind.Add(waiting);
             if (reply is not null) socket.Send(codec.Write(request.Identities, reply.Type, request.Header, reply.Content));
         }
         finally
@@ -69,7 +70,7 @@ internal sealed class RequestDispatcher(NotebookSession session, MessageCodec co
 
         // After the idle: shutting down closes the sockets.
         if (request.Type == "shutdown_request") shutdown();
-        return failed;
+        return behind;
     }
 
     private JupyterReply? Answer(JupyterRequest request, bool isControl, bool aborting, ref bool failed)
