@@ -15,6 +15,9 @@ say() { printf '== %s\n' "$*"; }
 # The program that is looked for, and the Debian package that has it.
 tools="gcc:gcc xz:xz-utils zstd:zstd chromium:chromium qemu-x86_64:qemu-user"
 
+# The same for libraries, by the name under which a program loads them.
+libraries="libzmq.so.5:libzmq5"
+
 apt() { apt-get -y -qq -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 "$@" </dev/null; }
 
 has_apt() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
@@ -28,9 +31,12 @@ update_lists() {
     apt update >/dev/null 2>&1 || say "the package lists cannot be fetched; going on with those that are here"
 }
 
+has_library() { compgen -G "/usr/lib/*/$1" >/dev/null || compgen -G "/usr/lib*/$1" >/dev/null; }
+
 missing_tools() {
     local pair
     for pair in $tools; do command -v "${pair%%:*}" >/dev/null || printf '%s ' "${pair#*:}"; done
+    for pair in $libraries; do has_library "${pair%%:*}" || printf '%s ' "${pair#*:}"; done
 }
 
 install_tools() {

@@ -10,6 +10,7 @@ var root = new RootCommand("""
       livepatch patch --image /boot/vmlinuz-6.1.0-56-cloud-amd64 --engine text_poke_bp --cpus 4 --json
       livepatch kernel info /boot/vmlinuz-6.1.0-56-cloud-amd64
       livepatch notebook run notebooks/02-sync-cost.ipynb --output output --html
+      livepatch jupyter install
       livepatch run --cpus 4 data/guests/locks
     """);
 root.Subcommands.Add(RunCommand.Create());
@@ -17,6 +18,7 @@ root.Subcommands.Add(KernelCommand.Create());
 root.Subcommands.Add(PatchCommand.Create());
 root.Subcommands.Add(SweepCommand.Create());
 root.Subcommands.Add(NotebookCommand.Create());
+root.Subcommands.Add(JupyterCommand.Create());
 
 var parsed = root.Parse(args);
 if (parsed.Errors.Count > 0) return UsageErrors.Tell(parsed);

@@ -70,6 +70,15 @@ public sealed class CSharpSession(CSharpSessionOptions options) : ISessionVariab
     public static bool IsComplete(string code)
         => SyntaxFactory.IsCompleteSubmission(CSharpSyntaxTree.ParseText(code, new CSharpParseOptions(kind: SourceCodeKind.Script)));
 
+    /// <summary>As <see cref="IsComplete"/>, and tells what is whole from what no more lines can mend.</summary>
+    public static CodeCompleteness Completeness(string code)
+    {
+        var tree = CSharpSyntaxTree.ParseText(code, new CSharpParseOptions(kind: SourceCodeKind.Script));
+        return !SyntaxFactory.IsCompleteSubmission(tree) ? CodeCompleteness.Incomplete
+            : tree.GetDiagnostics().Any(diagnostic => diagnostic.Severity == DiagnosticSeverity.Error) ? CodeCompleteness.Invalid
+            : CodeCompleteness.Complete;
+    }
+
     /// <summary>Runs one piece of C#.</summary>
     /// <param name="code">The piece.</param>
     /// <param name="cell">The cell's number, for messages.</param>
@@ -203,6 +212,18 @@ public sealed class CSharpSession(CSharpSessionOptions options) : ISessionVariab
 
         public void Report(Progress progress) { }
     }
+}
+
+/// <summary>Whether a text could be run as it stands.</summary>
+public enum CodeCompleteness
+{
+    Complete,
+
+    /// <summary>More lines could make it whole.</summary>
+    Incomplete,
+
+    /// <summary>Wrong, whatever follows.</summary>
+    Invalid,
 }
 
 /// <summary>An interrupted cell has not stopped.</summary>

@@ -1,0 +1,52 @@
+using System.CommandLine;
+using LivePatchLab.Jupyter;
+using LivePatchLab.Notebooks;
+
+namespace LivePatchLab.Cli;
+
+/// <summary>livepatch jupyter: the lab in Jupyter.</summary>
+internal static class JupyterCommand
+{
+    public static Command Create()
+    {
+        var prefix = new Option<string?>("--prefix") { Description = "installs below DIR/share/jupyter; without it, for this user only", HelpName = "DIR" };
+        var install = new Command("install", """
+            Tells Jupyter of the kernel "C# (LivePatchLab)", so that its notebooks can be opened there.
+
+            Examples:
+              livepatch jupyter install
+              livepatch jupyter install --prefix /usr/local
+            """)
+        { prefix };
+        install.SetAction(parsed =>
+        {
+            Console.Out.WriteLine(KernelSpec.Install(parsed.GetValue(prefix), Program()));
+            return ExitCode.Done;
+        });
+
+        var file = new Argument<string>("CONNECTION_FILE") { Description = "what Jupyter wrote for this kernel" };
+        var kernel = new Command("kernel", "Runs the kernel. Jupyter calls this, with a file that says where to listen.") { file };
+        kernel.SetAction((parsed, cancellation) => Task.FromResult(Run(parsed.GetValue(file)!, cancellation)));
+        return new("jupyter", "The lab as a kernel of Jupyter.") { install, kernel };
+    }
+
+    private static int Run(string file, CancellationToken cancellation)
+    {
+        var connection = ConnectionFile.Read(file);
+        // Nobody types into a kernel: Console.ReadLine() in a cell says end of file instead of waiting for ever.
+        Console.SetIn(TextReader.Null);
+        var server = new KernelServer(connection, new NotebookSession(LabMagics.Table(), new CSharpSession(CSharpSessionOptions.Lab)));
+        // The compiler takes longest; while the frontend says hello, it is already at work. A failure of it shows again in the first cell.
+        _ = CSharpSession.Warm();
+        using var ending = cancellation.Register(server.Stop);
+        server.WaitForShutdown();
+        return ExitCode.Done;
+    }
+
+    /// <summary>The words that start this program again: by itself, or by `dotnet` where it was started so.</summary>
+    private static string[] Program()
+    {
+        var program = Environment.ProcessPath ?? throw new InvalidOperationException("this process has no path");
+        return Path.GetFileNameWithoutExtension(program) == "dotnet" ? [program, Path.Combine(AppContext.BaseDirectory, "livepatch.dll")] : [program];
+    }
+}

@@ -1,0 +1,91 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using LivePatchLab.Notebooks;
+
+namespace LivePatchLab.Jupyter;
+
+/// <summary>Runs cells, one at a time; another thread may interrupt the one that runs.</summary>
+internal sealed class CellExecution(NotebookSession session, SessionHistory history, IOPub iopub)
+{
+    private readonly Lock _lock = new();
+    private CancellationTokenSource? _running;
+
+    /// <summary>How many cells have been counted.</summary>
+    public int Count { get; private set; }
+
+    /// <summary>Asks the running cell to stop; a loop that does not listen is aborted. Its variables stay.</summary>
+    public void Interrupt()
+    {
+        lock (_lock) _running?.Cancel();
+    }
+
+    /// <summary>What answers a cell that is not run, since one before it has failed.</summary>
+    public JupyterReply Aborted()
+    {
+        var content = JupyterReply.ErrorContent("aborted", "Aborted", "not run: a cell before it failed", []);
+        content["execution_count"] = Count;
+        return new("execute_reply", content);
+    }
+
+    /// <param name="request">The cell.</param>
+    /// <param name="failed">Whether the cells that already wait behind it shall not run.</param>
+    public JupyterReply Execute(JupyterRequest request, out bool failed)
+    {
+        using var interrupt = new CancellationTokenSource();
+        // Before anybody is told that the cell runs: an interrupt must find it from then on.
+        lock (_lock) _running = interrupt;
+        try
+        {
+            return Execute(request, interrupt.Token, out failed);
+        }
+        finally
+        {
+            lock (_lock) _running = null;
+        }
+    }
+
+    private JupyterReply Execute(JupyterRequest request, CancellationToken token, out bool failed)
+    {
+        var code = request.Text("code");
+        var silent = request.Flag("silent", false);
+        var stored = !silent && request.Flag("store_history", true) && !string.IsNullOrWhiteSpace(code);
+        if (stored) history.Add(++Count, code);
+        if (!silent) iopub.Publish(request, "execute_input", new() { ["code"] = code, ["execution_count"] = Count });
+
+        var output = new JupyterCellOutput(iopub, request, Count);
+        var cell = Math.Max(Count, 1);
+        var result = string.IsNullOrWhiteSpace(code) ? CellResult.Nothing : session.RunCellAsync(code, cell, output, token).GetAwaiter().GetResult();
+        var expressions = result.Succeeded ? Evaluate(request, cell, output, token) : [];
+        output.EndProgress();
+        if (result.Failure is { } failure)
+        {
+            failed = request.Flag("stop_on_error", true);
+            var lines = failure.Messages.Select(message => message.ToString()).ToArray();
+            iopub.Publish(request, "error", JupyterReply.ErrorContent(null, failure.Kind, failure.Messages[0].Text, lines));
+            var reply = JupyterReply.Error("execute_reply", failure.Kind, failure.Messages[0].Text, lines);
+            reply.Content["execution_count"] = Count;
+            return reply;
+        }
+
+        failed = false;
+        if (result.Value is { } value && !silent)
+            iopub.Publish(request, "execute_result", new() { ["execution_count"] = Count, ["data"] = JupyterCellOutput.Data(value), ["metadata"] = new JsonObject() });
+        return JupyterReply.Ok("execute_reply", new() { ["execution_count"] = Count, ["payload"] = new JsonArray(), ["user_expressions"] = expressions });
+    }
+
+    /// <summary>What a frontend wants to know after the cell: name to expression, and name to value in return.</summary>
+    private JsonObject Evaluate(JupyterRequest request, int cell, JupyterCellOutput output, CancellationToken token)
+    {
+        var values = new JsonObject();
+        if (!request.Content.TryGetProperty("user_expressions", out var wanted) || wanted.ValueKind != JsonValueKind.Object) return values;
+        foreach (var expression in wanted.EnumerateObject().Where(each => each.Value.ValueKind == JsonValueKind.String))
+        {
+            var result = session.CSharp.RunAsync(expression.Value.GetString()!, cell, 1, output, token).GetAwaiter().GetResult();
+            values[expression.Name] = result.Failure is { } failure
+                ? JupyterReply.ErrorContent("error", failure.Kind, failure.Messages[0].Text, failure.Messages.Select(message => message.ToString()))
+                : new JsonObject { ["status"] = "ok", ["data"] = result.Value is null ? new JsonObject() : JupyterCellOutput.Data(result.Value), ["metadata"] = new JsonObject() };
+        }
+
+        return values;
+    }
+}

@@ -1,0 +1,88 @@
+using System.Diagnostics;
+using System.Text.Json.Nodes;
+using LivePatchLab.Linux;
+
+namespace LivePatchLab.Jupyter.Tests;
+
+/// <summary>How the kernel is installed, started and ended.</summary>
+public sealed class LifetimeTests
+{
+    [ZmqFact]
+    public void A_shutdown_is_answered_and_ends_the_process()
+    {
+        using var kernel = new JupyterClient();
+        var answer = kernel.Ask("shutdown_request", new() { ["restart"] = true }, kernel.Control);
+        answer.Status.ShouldBe("ok");
+        answer.Reply["restart"].ShouldBe("true");
+        answer.Heard.ShouldContain(message => message.Type == "shutdown_reply");
+        kernel.Process.WaitForExit();
+        kernel.Process.ExitCode.ShouldBe(0);
+    }
+
+    [ZmqFact]
+    public void A_shutdown_ends_the_process_while_a_cell_runs()
+    {
+        using var kernel = new JupyterClient();
+        var loop = kernel.Send("execute_request", new() { ["code"] = "Console.Write(\"on\"); while (true) { }" });
+        while (kernel.HearOf(loop).Type != "stream") { }
+        kernel.Ask("shutdown_request", channel: kernel.Control).Status.ShouldBe("ok");
+        kernel.Process.WaitForExit();
+        kernel.Process.ExitCode.ShouldBe(0);
+    }
+
+    [Fact]
+    public void Install_writes_the_kernelspec()
+    {
+        var folder = Directory.CreateTempSubdirectory("livepatch-");
+        try
+        {
+            var (status, output, _) = Run("jupyter", "install", "--prefix", folder.FullName);
+            status.ShouldBe(0);
+            var path = Path.Combine(folder.FullName, "share", "jupyter", "kernels", "livepatch", "kernel.json");
+            output.Trim().ShouldBe(path);
+            var spec = JsonNode.Parse(File.ReadAllText(path))!;
+            spec["interrupt_mode"]!.GetValue<string>().ShouldBe("message");
+            spec["argv"]!.AsArray().Select(word => word!.GetValue<string>()).ShouldBe([JupyterClient.Program, "jupyter", "kernel", "{connection_file}"]);
+            Directory.GetFiles(Path.GetDirectoryName(path)!).ShouldHaveSingleItem();
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    [Theory]
+    [InlineData("", "not JSON")]
+    [InlineData("[]", "JSON object")]
+    [InlineData("{}", "it has no transport")]
+    [InlineData("""{"transport":"pigeon"}""", "neither tcp nor ipc")]
+    [InlineData("""{"transport":"tcp","ip":"127.0.0.1","signature_scheme":"hmac-sha256","key":""}""", "its key is empty")]
+    [InlineData("""{"transport":"tcp","ip":"127.0.0.1","signature_scheme":"hmac-md5","key":"k"}""", "not hmac-sha256")]
+    [InlineData("""{"transport":"tcp","ip":"127.0.0.1","signature_scheme":"hmac-sha256","key":"k","shell_port":70000}""", "shell_port is no port")]
+    [InlineData("""{"transport":"tcp","ip":"\ud800","signature_scheme":"hmac-sha256","key":"k"}""", "no Unicode")]
+    public void A_bad_connection_file_is_refused_in_one_line(string text, string problem)
+    {
+        var path = Path.GetTempFileName();
+        try
+        {
+            File.WriteAllText(path, text);
+            Should.Throw<BadInputException>(() => ConnectionFile.Read(path)).Message.ShouldSatisfyAllConditions(m => m.ShouldContain(problem), m => m.ShouldStartWith(path));
+            var (status, _, errors) = Run("jupyter", "kernel", path);
+            status.ShouldBe(2);
+            errors.Trim().Split('\n').ShouldHaveSingleItem().ShouldContain(problem);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    private static (int Status, string Output, string Errors) Run(params string[] arguments)
+    {
+        using var process = Process.Start(new ProcessStartInfo(JupyterClient.Program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        var errors = process.StandardError.ReadToEndAsync();
+        var output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        return (process.ExitCode, output, errors.Result);
+    }
+}
