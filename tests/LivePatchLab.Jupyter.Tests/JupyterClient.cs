@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json.Nodes;
@@ -41,7 +42,7 @@ internal sealed class JupyterClient : IDisposable
     private readonly ZmqSocket _iopub;
     private int _sent;
 
-    public JupyterClient()
+    public JupyterClient(int? parent = null)
     {
         var ip = Path.Combine(_folder.FullName, "k");
         var file = Path.Combine(_folder.FullName, "connection.json");
@@ -57,7 +58,9 @@ internal sealed class JupyterClient : IDisposable
             ["control_port"] = 4,
             ["hb_port"] = 5,
         }.ToJsonString());
-        Process = Process.Start(new ProcessStartInfo(Program, ["jupyter", "kernel", file]) { RedirectStandardError = true, RedirectStandardOutput = true })!;
+        var start = new ProcessStartInfo(Program, ["jupyter", "kernel", file]) { RedirectStandardError = true, RedirectStandardOutput = true };
+        if (parent is not null) start.Environment["JPY_PARENT_PID"] = parent.Value.ToString(CultureInfo.InvariantCulture);
+        Process = Process.Start(start)!;
         Process.ErrorDataReceived += (_, line) =>
         {
             lock (_errors) _errors.AppendLine(line.Data);

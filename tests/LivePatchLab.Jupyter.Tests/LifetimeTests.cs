@@ -30,6 +30,24 @@ public sealed class LifetimeTests
         kernel.Process.ExitCode.ShouldBe(0);
     }
 
+    [ZmqFact]
+    public void The_end_of_the_Jupyter_that_started_it_ends_the_kernel()
+    {
+        using var parent = Process.Start(new ProcessStartInfo("sleep", ["600"]))!;
+        try
+        {
+            using var kernel = new JupyterClient(parent.Id);
+            kernel.Execute("1 + 1").Text.ShouldBe("2");
+            parent.Kill();
+            kernel.Process.WaitForExit();
+            kernel.Process.ExitCode.ShouldBe(0);
+        }
+        finally
+        {
+            parent.Kill();
+        }
+    }
+
     [Fact]
     public void Install_writes_the_kernelspec()
     {

@@ -1,4 +1,6 @@
 using System.CommandLine;
+using System.Diagnostics;
+using System.Globalization;
 using LivePatchLab.Jupyter;
 using LivePatchLab.Notebooks;
 
@@ -39,8 +41,30 @@ internal static class JupyterCommand
         // The compiler takes longest; while the frontend says hello, it is already at work. A failure of it shows again in the first cell.
         _ = CSharpSession.Warm();
         using var ending = cancellation.Register(server.Stop);
+        using var parent = Parent();
+        if (parent is not null)
+        {
+            parent.EnableRaisingEvents = true;
+            parent.Exited += (_, _) => server.Stop();
+        }
+
         server.WaitForShutdown();
         return ExitCode.Done;
+    }
+
+    /// <summary>The Jupyter that has started this kernel: one that was killed shuts nothing down, and its kernels would stay for ever.</summary>
+    private static Process? Parent()
+    {
+        if (!int.TryParse(Environment.GetEnvironmentVariable("JPY_PARENT_PID"), NumberStyles.None, CultureInfo.InvariantCulture, out var id)) return null;
+        try
+        {
+            return Process.GetProcessById(id);
+        }
+        catch (ArgumentException)
+        {
+            // A number that means nothing here, as from another container, must not end the kernel.
+            return null;
+        }
     }
 
     /// <summary>The words that start this program again: by itself, or by `dotnet` where it was started so.</summary>
