@@ -55,7 +55,7 @@ internal unsafe struct CpuState
     /// <summary>The cycle clock at the entry of the run; the machine sets it. RDTSC adds the instructions retired since.</summary>
     public long Clock;
 
-    /// <summary>CR0, CR2, CR3, CR4, CR8 and the debug registers as last written; the machine gives them no meaning here.</summary>
+    /// <summary>CR0, CR2, CR3, CR4 and CR8 as last written; the machine gives them no meaning here.</summary>
     public fixed ulong ControlRegisters[16];
 
     /// <summary>Why the handlers came back to the loop; <see cref="Exit"/> is what the loop's caller is told.</summary>
@@ -86,4 +86,17 @@ internal unsafe struct CpuState
 
     /// <summary>The same for what it reads.</summary>
     public fixed ulong LoadBounce[2];
+
+    /// <summary>DR0 … DR7 as last written, likewise, without the bits that are fixed.</summary>
+    public fixed ulong DebugRegisters[8];
+
+    public DescriptorTable GlobalTable;
+    public DescriptorTable InterruptTable;
+
+    /// <summary>ES, CS, SS, DS, FS, GS as last loaded; those of CS and SS are not used, as they follow from the privilege level.</summary>
+    public fixed ushort Selectors[6];
+
+    /// <summary>The selectors that LLDT and LTR have loaded.</summary>
+    public ushort LocalTable;
+    public ushort TaskRegister;
 }

@@ -11,10 +11,13 @@ internal static class InstructionTable
         new CompareAndExchange(), new ByteSwap(),
         new BinaryArithmetic(), new UnaryArithmetic(), new Multiply(), new Divide(), new SignExtension(),
         new Shift(), new RotateThroughCarry(), new DoubleShift(), new FlaglessShift(), new BitTest(), new BitScan(),
+        new BitManipulation(), new CarryChain(),
         new Push(), new Pop(), new StackFrame(), new Jump(), new ConditionalJump(), new Loop(), new Call(), new Return(),
         new StringMove(), new StringCompare(), new FlagBits(), new FlagsOnStack(), new NoOperation(), new Halt(),
         new SoftwareInterrupt(), new UndefinedInstruction(), new SystemCall(), new InterruptReturn(), new Serialise(),
         new ProcessorIdentity(), new TimeStamp(), new ControlRegister(), new SegmentBase(), new TableLookup(),
+        new PortInputOutput(), new DescriptorTables(), new SystemSegment(), new SegmentCheck(), new SystemReturn(), new FarReturn(), new TaskSwitched(),
+        new PerformanceCounter(),
     ];
 
     private static readonly InstructionFamily?[] ByMnemonic = Index();

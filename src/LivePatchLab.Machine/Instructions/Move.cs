@@ -11,14 +11,15 @@ internal sealed unsafe class Move : InstructionFamily
     public override bool TryBuild(OpBuilder builder)
     {
         if (ControlRegister.IsMove(builder.Instruction)) return ControlRegister.TryBuildMove(builder);
-        if (SegmentBase.IsSelectorMove(builder.Instruction)) return SegmentBase.TryBuildSelectorMove(builder);
+        if (SegmentSelector.IsMove(builder.Instruction)) return SegmentSelector.TryBuildMove(builder);
+        if (DebugRegister.IsMove(builder.Instruction)) return DebugRegister.TryBuildMove(builder);
         if (builder.Operand(0) is not { } target || builder.Operand(1) is not { } source) return false;
         builder.Use(typeof(Move), nameof(Copy), builder.Width(0), target, source);
         return true;
     }
 
     public override bool MayLeave(in Instruction instruction)
-        => base.MayLeave(instruction) || ControlRegister.IsMove(instruction) || SegmentBase.IsSelectorMove(instruction);
+        => base.MayLeave(instruction) || ControlRegister.IsMove(instruction) || SegmentSelector.IsMove(instruction) || DebugRegister.IsMove(instruction);
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Copy<TWidth, TTarget, TSource>(CpuState* cpu, Op* op, byte* memory, long budget)

@@ -18,8 +18,8 @@ internal sealed unsafe class ProcessorIdentity : InstructionFamily
     private const uint FeaturesEcx = (1u << 13) | (1u << 22) | (1u << 23) | (1u << 31);
     private const uint FeaturesEdx = (1u << 4) | (1u << 5) | (1u << 8) | (1u << 15) | (1u << 19);
 
-    // Leaf 7 EBX: FSGSBASE 0, SMAP 20, CLFLUSHOPT 23, CLWB 24. EDX: SERIALIZE 14. BMI1 and BMI2 are there in part only, so they are not named.
-    private const uint StructuredEbx = 1u | (1u << 20) | (1u << 23) | (1u << 24);
+    // Leaf 7 EBX: FSGSBASE 0, BMI1 3, BMI2 8, ADX 19, SMAP 20, CLFLUSHOPT 23, CLWB 24. EDX: SERIALIZE 14.
+    private const uint StructuredEbx = 1u | (1u << 3) | (1u << 8) | (1u << 19) | (1u << 20) | (1u << 23) | (1u << 24);
     private const uint StructuredEdx = 1u << 14;
 
     // Leaf 80000001h ECX: LAHF 0, LZCNT 5, PREFETCHW 8. EDX: SYSCALL 11, NX 20, RDTSCP 27, long mode 29.

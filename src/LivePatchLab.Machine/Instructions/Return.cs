@@ -3,7 +3,7 @@ using Iced.Intel;
 
 namespace LivePatchLab.Machine;
 
-/// <summary>RET and RET imm16; far returns are not implemented.</summary>
+/// <summary>RET and RET imm16, near; <see cref="FarReturn"/> has the others.</summary>
 internal sealed unsafe class Return : InstructionFamily
 {
     public override IReadOnlyList<Mnemonic> Mnemonics { get; } = [Mnemonic.Ret];

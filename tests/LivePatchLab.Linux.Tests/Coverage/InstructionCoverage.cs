@@ -36,6 +36,9 @@ internal sealed unsafe class InstructionCoverage
     /// <summary>Bytes that are no instruction at all: data, or the tail of a function that ends in the middle of padding.</summary>
     public long Undecodable { get; private set; }
 
+    /// <summary>Of the others, those that need no feature which CPUID would have to offer.</summary>
+    public long MissingFromBase { get; private set; }
+
     public double Share => (double)Implemented / Instances;
 
     public string Markdown()
@@ -48,13 +51,14 @@ internal sealed unsafe class InstructionCoverage
             padding not counted. Made by `InstructionCoverageTests` of `tests/LivePatchLab.Linux.Tests`, which compares this file with the
             kernel again wherever that kernel is at hand.
 
-            **{Implemented:N0} of {Instances:N0} instructions ({Percent(Implemented)}) are implemented**, in {Codes(true)} encodings; {Codes(false)} more occur and
-            are #UD, as they would be on a processor without these features. SSE, AVX and x87 are left out on purpose: CPUID does not offer
-            them, and a kernel that sees this does not execute them. {Undecodable:N0} places are no instruction at all.
+            **{Implemented:N0} of {Instances:N0} instructions ({Percent(Implemented)}) are implemented**, in {Codes(true)} encodings; {Codes(false)} more
+            occur and are #UD. Nearly all of these belong to features that CPUID does not offer, where #UD is what a processor without them
+            does; of those that every processor has, {MissingFromBase:N0} occurrences are missing. {Undecodable:N0} places are no instruction at all.
 
             ## Not implemented
 
-            {TableHead}
+            | Encoding | Belongs to | Occurrences | Share |
+            | --- | --- | ---: | ---: |
             """);
         Rows(text, implemented: false);
         text.Append("\n## Implemented, by family\n\n| Family | Encodings | Occurrences | Share |\n| --- | ---: | ---: | ---: |\n");
@@ -73,7 +77,7 @@ internal sealed unsafe class InstructionCoverage
     {
         if (text[^1] != '\n') text.Append('\n');
         foreach (var (code, row) in _byCode.Where(row => row.Value.Implemented == implemented).OrderByDescending(row => row.Value.Count).ThenBy(row => row.Key, StringComparer.Ordinal))
-            text.Append(CultureInfo.InvariantCulture, $"| {code} | {(implemented ? row.Family : "")} | {row.Count:N0} | {Percent(row.Count)} |\n");
+            text.Append(CultureInfo.InvariantCulture, $"| {code} | {row.Family} | {row.Count:N0} | {Percent(row.Count)} |\n");
     }
 
     private int Codes(bool implemented) => _byCode.Values.Count(code => code.Implemented == implemented);
@@ -106,8 +110,12 @@ internal sealed unsafe class InstructionCoverage
         var name = instruction.Code + (isImplemented || family is UndefinedInstruction ? "" : " (this form)");
         Instances++;
         if (isImplemented) Implemented++;
-        _byCode[name] = (family.GetType().Name, isImplemented, _byCode.GetValueOrDefault(name).Count + 1);
+        var belongsTo = isImplemented ? family.GetType().Name : string.Join(' ', instruction.CpuidFeatures);
+        if (!isImplemented && instruction.CpuidFeatures.All(IsOfEveryProcessor)) MissingFromBase++;
+        _byCode[name] = (belongsTo, isImplemented, _byCode.GetValueOrDefault(name).Count + 1);
     }
+
+    private static bool IsOfEveryProcessor(CpuidFeature feature) => feature is >= CpuidFeature.INTEL8086 and <= CpuidFeature.X64;
 
     private bool Builds(InstructionFamily family, in Instruction instruction)
     {

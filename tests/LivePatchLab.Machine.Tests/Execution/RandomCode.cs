@@ -14,6 +14,8 @@ internal sealed class RandomCode(Draw draw, ulong dataAddress, int dataBytes)
         Mnemonic.Push, Mnemonic.Pop, Mnemonic.Pushf, Mnemonic.Pushfq, Mnemonic.Popf, Mnemonic.Popfq, Mnemonic.Enter, Mnemonic.Leave,
         Mnemonic.Serialize, Mnemonic.Rdmsr, Mnemonic.Wrmsr, Mnemonic.Wbinvd, Mnemonic.Invd, Mnemonic.Invlpg, Mnemonic.Swapgs,
         Mnemonic.Rdfsbase, Mnemonic.Rdgsbase, Mnemonic.Wrfsbase, Mnemonic.Wrgsbase, Mnemonic.Std, Mnemonic.INVALID, Mnemonic.Ud0, Mnemonic.Ud1, Mnemonic.Ud2,
+        Mnemonic.In, Mnemonic.Out, Mnemonic.Lgdt, Mnemonic.Lidt, Mnemonic.Sgdt, Mnemonic.Sidt, Mnemonic.Lldt, Mnemonic.Ltr, Mnemonic.Sldt, Mnemonic.Str,
+        Mnemonic.Verr, Mnemonic.Verw, Mnemonic.Lar, Mnemonic.Lsl, Mnemonic.Clts, Mnemonic.Rdpmc, Mnemonic.Sysretq, Mnemonic.Retf,
         Mnemonic.Clflush, Mnemonic.Clflushopt, Mnemonic.Clwb, Mnemonic.Cldemote, Mnemonic.Prefetchwt1,
     ];
 
@@ -57,6 +59,9 @@ internal sealed class RandomCode(Draw draw, ulong dataAddress, int dataBytes)
     {
         var info = code.ToOpCode();
         if (!info.IsInstruction || !info.Mode64 || !mnemonics.Contains(code.Mnemonic())) return false;
+
+        // BEXTR with an immediate is of AMD's TBM, which is not here.
+        if (info.Encoding == EncodingKind.XOP) return false;
         var instruction = new Instruction { Code = code };
         if (instruction.FlowControl != FlowControl.Next || instruction.IsStackInstruction) return false;
         for (var i = 0; i < info.OpCount; i++)
