@@ -4,7 +4,7 @@ using LivePatchLab.Notebooks;
 namespace LivePatchLab.Jupyter;
 
 /// <summary>
-/// A Jupyter kernel: five sockets and their threads around one session. The shell's thread runs the cells; control, heartbeat and iopub have their own, so that a cell
+/// A Jupyter kernel: five sockets and their threads around one session. The shell's thread runs the cells; the others have their own, so that a cell
 /// that computes can be interrupted and is not taken for dead.
 /// </summary>
 public sealed class KernelServer
@@ -19,11 +19,15 @@ public sealed class KernelServer
     private readonly List<Thread> _threads = [];
     private readonly nint _context;
     private readonly IOPub _iopub;
+    private readonly StdinChannel _stdin;
     private readonly RequestDispatcher _dispatcher;
 
+    /// <param name="connection">Where it listens.</param>
+    /// <param name="session">What runs the cells.</param>
+    /// <param name="memory">At how much held memory a cell is stopped.</param>
     /// <exception cref="UnsupportedInputException">libzmq is not installed.</exception>
     /// <exception cref="BadInputException">A port of the connection file cannot be had.</exception>
-    public KernelServer(ConnectionFile connection, NotebookSession session)
+    public KernelServer(ConnectionFile connection, NotebookSession session, MemoryCeiling memory)
     {
         Zmq.Require();
         _context = Zmq.NewContext();
@@ -33,15 +37,14 @@ public sealed class KernelServer
             var codec = new MessageCodec(connection.Key);
             var shell = Listen(Zmq.Router, connection.Shell);
             var control = Listen(Zmq.Router, connection.Control);
-            // Nothing is asked of users yet, but frontends connect to it.
             var stdin = Listen(Zmq.Router, connection.Stdin);
             var heartbeat = Listen(Zmq.Rep, connection.Heartbeat);
             _iopub = new(_context, Listen(Zmq.XPub, connection.IOPub), codec);
-            _dispatcher = new(session, codec, _iopub, Stop);
+            _stdin = new(_context, stdin, codec);
+            _dispatcher = new(session, codec, new(_iopub, _stdin), memory, Stop);
             _iopub.Status(null, "starting");
             Start("shell", () => _dispatcher.Serve(shell, isControl: false));
             Start("control", () => _dispatcher.Serve(control, isControl: true));
-            Start("stdin", () => Drop(stdin));
             Start("heartbeat", () => Echo(heartbeat));
         }
         catch (ZmqException e)
@@ -65,12 +68,16 @@ public sealed class KernelServer
     /// <summary>Asks the kernel to end; can be called from every thread.</summary>
     public void Stop() => _stop.Set();
 
+    /// <summary>Stops the cell that runs, as an interrupt_request does; can be called from every thread.</summary>
+    public void Interrupt() => _dispatcher.Interrupt();
+
     /// <summary>Waits until somebody asks the kernel to end, and ends it.</summary>
     public void WaitForShutdown()
     {
         _stop.Wait();
         _dispatcher.Interrupt();
         _iopub.Dispose();
+        _stdin.Dispose();
         _ = Zmq.ShutdownContext(_context);
         var patience = DateTime.UtcNow + ShellPatience;
         var ended = true;
@@ -85,17 +92,13 @@ public sealed class KernelServer
     }
 
     /// <summary>Tells a frontend that the kernel lives.</summary>
-    private static void Echo(ZmqSocket heartbeat) => UntilClosed(heartbeat, heartbeat.Send);
-
-    private static void Drop(ZmqSocket stdin) => UntilClosed(stdin, _ => { });
-
-    private static void UntilClosed(ZmqSocket socket, Action<IReadOnlyList<byte[]>> handle)
+    private static void Echo(ZmqSocket heartbeat)
     {
-        using (socket)
+        using (heartbeat)
         {
             try
             {
-                while (true) handle(socket.Receive()!);
+                while (true) heartbeat.Send(heartbeat.Receive()!);
             }
             catch (ZmqTerminatedException)
             {

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
+using System.Runtime.InteropServices;
 using LivePatchLab.Jupyter;
 using LivePatchLab.Notebooks;
 
@@ -28,19 +29,21 @@ internal static class JupyterCommand
 
         var file = new Argument<string>("CONNECTION_FILE") { Description = "what Jupyter wrote for this kernel" };
         var kernel = new Command("kernel", "Runs the kernel. Jupyter calls this, with a file that says where to listen.") { file };
-        kernel.SetAction((parsed, cancellation) => Task.FromResult(Run(parsed.GetValue(file)!, cancellation)));
+        // Not as a task: around one, the command line's library would take SIGINT as the wish to end the program.
+        kernel.SetAction(parsed => Run(parsed.GetValue(file)!));
         return new("jupyter", "The lab as a kernel of Jupyter.") { install, kernel };
     }
 
-    private static int Run(string file, CancellationToken cancellation)
+    private static int Run(string file)
     {
         var connection = ConnectionFile.Read(file);
-        // Nobody types into a kernel: Console.ReadLine() in a cell says end of file instead of waiting for ever.
-        Console.SetIn(TextReader.Null);
-        var server = new KernelServer(connection, new NotebookSession(LabMagics.Table(), new CSharpSession(CSharpSessionOptions.Lab)));
+        var memory = MemoryCeiling.From(Environment.GetEnvironmentVariable(MemoryCeiling.Variable));
+        var server = new KernelServer(connection, new NotebookSession(LabMagics.Table(), new CSharpSession(CSharpSessionOptions.Lab)), memory);
+        // Frontends that know no message for it interrupt by signal, and Ctrl+C in the terminal of a Jupyter reaches its kernels too: neither may end the session.
+        using var interrupt = On(PosixSignal.SIGINT, server.Interrupt);
+        using var termination = On(PosixSignal.SIGTERM, server.Stop);
         // The compiler takes longest; while the frontend says hello, it is already at work. A failure of it shows again in the first cell.
         _ = CSharpSession.Warm();
-        using var ending = cancellation.Register(server.Stop);
         using var parent = Parent();
         if (parent is not null)
         {
@@ -51,6 +54,12 @@ internal static class JupyterCommand
         server.WaitForShutdown();
         return ExitCode.Done;
     }
+
+    private static PosixSignalRegistration On(PosixSignal signal, Action act) => PosixSignalRegistration.Create(signal, context =>
+    {
+        context.Cancel = true;
+        act();
+    });
 
     /// <summary>The Jupyter that has started this kernel: one that was killed shuts nothing down, and its kernels would stay for ever.</summary>
     private static Process? Parent()

@@ -5,10 +5,11 @@ using LivePatchLab.Notebooks;
 namespace LivePatchLab.Jupyter;
 
 /// <summary>Runs cells, one at a time; another thread may interrupt the one that runs.</summary>
-internal sealed class CellExecution(NotebookSession session, SessionHistory history, IOPub iopub)
+internal sealed class CellExecution(NotebookSession session, SessionHistory history, Frontend frontend, MemoryCeiling memory)
 {
     private readonly Lock _lock = new();
     private CancellationTokenSource? _running;
+    private volatile JupyterCellOutput? _output;
 
     /// <summary>How many cells have been counted.</summary>
     public int Count { get; private set; }
@@ -36,48 +37,57 @@ internal sealed class CellExecution(NotebookSession session, SessionHistory hist
         lock (_lock) _running = interrupt;
         try
         {
-            return Execute(request, interrupt.Token, out failed);
+            using var output = _output = new(frontend, request, Count + 1, () => _output, interrupt.Token);
+            return Execute(request, output, interrupt.Token, out failed);
         }
         finally
         {
+            _output = null;
             lock (_lock) _running = null;
         }
     }
 
-    private JupyterReply Execute(JupyterRequest request, CancellationToken token, out bool failed)
+    private JupyterReply Execute(JupyterRequest request, JupyterCellOutput output, CancellationToken token, out bool failed)
     {
         var code = request.Text("code");
         var silent = request.Flag("silent", false);
+        var stopsOnError = request.Flag("stop_on_error", true);
+        var wanted = request.Member("user_expressions", JsonValueKind.Object);
         var stored = !silent && request.Flag("store_history", true) && !string.IsNullOrWhiteSpace(code);
         if (stored) history.Add(++Count, code);
-        if (!silent) iopub.Publish(request, "execute_input", new() { ["code"] = code, ["execution_count"] = Count });
+        if (!silent) frontend.IOPub.Publish(request, "execute_input", new() { ["code"] = code, ["execution_count"] = Count });
 
-        var output = new JupyterCellOutput(iopub, request, Count);
         var cell = Math.Max(Count, 1);
-        var result = string.IsNullOrWhiteSpace(code) ? CellResult.Nothing : session.RunCellAsync(code, cell, output, token).GetAwaiter().GetResult();
-        var expressions = result.Succeeded ? Evaluate(request, cell, output, token) : [];
-        output.EndProgress();
+        var result = string.IsNullOrWhiteSpace(code) ? CellResult.Nothing : Run(code, cell, output, token);
+        var expressions = result.Succeeded && wanted is { } names ? Evaluate(names, cell, output, token) : [];
+        output.End(follows: !silent && (result.Failure is not null || result.Value is not null));
+        failed = !result.Succeeded && stopsOnError;
         if (result.Failure is { } failure)
         {
-            failed = request.Flag("stop_on_error", true);
             var lines = failure.Messages.Select(message => message.ToString()).ToArray();
-            iopub.Publish(request, "error", JupyterReply.ErrorContent(null, failure.Kind, failure.Messages[0].Text, lines));
+            if (!silent) frontend.IOPub.Publish(request, "error", JupyterReply.ErrorContent(null, failure.Kind, failure.Messages[0].Text, lines));
             var reply = JupyterReply.Error("execute_reply", failure.Kind, failure.Messages[0].Text, lines);
             reply.Content["execution_count"] = Count;
             return reply;
         }
 
-        failed = false;
         if (result.Value is { } value && !silent)
-            iopub.Publish(request, "execute_result", new() { ["execution_count"] = Count, ["data"] = JupyterCellOutput.Data(value), ["metadata"] = new JsonObject() });
+            frontend.IOPub.Publish(request, "execute_result", new() { ["execution_count"] = Count, ["data"] = JupyterCellOutput.Data(value), ["metadata"] = new JsonObject() });
         return JupyterReply.Ok("execute_reply", new() { ["execution_count"] = Count, ["payload"] = new JsonArray(), ["user_expressions"] = expressions });
     }
 
+    private CellResult Run(string code, int cell, JupyterCellOutput output, CancellationToken token)
+    {
+        using var watch = memory.Over(Interrupt);
+        var result = session.RunCellAsync(code, cell, output, token).GetAwaiter().GetResult();
+        if (result.Failure is not { } failure || watch.Explain(failure) is not { } why) return result;
+        return result with { Failure = new(nameof(OutOfMemoryException), [failure.Messages[0] with { Text = why }]) };
+    }
+
     /// <summary>What a frontend wants to know after the cell: name to expression, and name to value in return.</summary>
-    private JsonObject Evaluate(JupyterRequest request, int cell, JupyterCellOutput output, CancellationToken token)
+    private JsonObject Evaluate(JsonElement wanted, int cell, JupyterCellOutput output, CancellationToken token)
     {
         var values = new JsonObject();
-        if (!request.Content.TryGetProperty("user_expressions", out var wanted) || wanted.ValueKind != JsonValueKind.Object) return values;
         foreach (var expression in wanted.EnumerateObject().Where(each => each.Value.ValueKind == JsonValueKind.String))
         {
             var result = session.CSharp.RunAsync(expression.Value.GetString()!, cell, 1, output, token).GetAwaiter().GetResult();

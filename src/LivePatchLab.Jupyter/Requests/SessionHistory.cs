@@ -19,8 +19,11 @@ internal sealed class SessionHistory
         {
             "range" => Range(request.Number("session", 0), request.Number("start", 0), request.Number("stop", int.MaxValue)),
             "search" => Last(Search(request.Text("pattern", "*"), request.Flag("unique", false)), request.Number("n", int.MaxValue)),
-            _ => Last(_cells, request.Number("n", int.MaxValue)),
+            "tail" => Last(_cells, request.Number("n", int.MaxValue)),
+            var other => throw new BadContentException($"hist_access_type '{other}' is none of tail, range and search"),
         };
+        // Cells are kept as they were typed: raw or not, they are the same.
+        _ = request.Flag("raw", true);
         var output = request.Flag("output", false);
         return JupyterReply.Ok("history_reply", new() { ["history"] = new JsonArray([.. found.Select(cell => (JsonNode)Entry(cell, output))]) });
     }
@@ -31,7 +34,7 @@ internal sealed class SessionHistory
 
     private static IEnumerable<(int Line, string Code)> Last(IEnumerable<(int Line, string Code)> cells, int count) => cells.TakeLast(Math.Max(count, 0));
 
-    // Session 0 is this one, as it is for IPython.
+    // Session 0 is this one, as it is for IPython; -1 would be the one before, of which nothing is kept.
     private IEnumerable<(int Line, string Code)> Range(int session, int start, int stop)
         => session is 0 or Session ? _cells.Where(cell => cell.Line >= start && cell.Line < stop) : [];
 

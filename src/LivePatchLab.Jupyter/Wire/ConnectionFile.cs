@@ -53,13 +53,15 @@ public sealed class ConnectionFile
 
     internal string Heartbeat { get; }
 
-    /// <exception cref="BadInputException">There is no such file, or it is no connection file; one line says what is wrong.</exception>
+    /// <exception cref="BadInputException">There is no such file, it is no connection file, or others could read its key; one line says what is wrong.</exception>
     public static ConnectionFile Read(string path)
     {
         try
         {
-            if (new FileInfo(path) is { Exists: true, Length: > LengthMax }) throw new BadInputException($"{path}: too long for a connection file");
-            using var json = JsonDocument.Parse(File.ReadAllBytes(path));
+            using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+            if (ConnectionFileAccess.Problem(file.SafeFileHandle) is { } problem) throw new BadInputException($"{path}: {problem}");
+            if (file.Length > LengthMax) throw new BadInputException($"{path}: too long for a connection file");
+            using var json = JsonDocument.Parse(file);
             if (json.RootElement.ValueKind != JsonValueKind.Object) throw new BadInputException($"{path}: a connection file is a JSON object");
             return new(path, json.RootElement);
         }

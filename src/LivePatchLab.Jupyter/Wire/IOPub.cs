@@ -3,19 +3,11 @@ using System.Text.Json.Nodes;
 
 namespace LivePatchLab.Jupyter;
 
-/// <summary>
-/// The socket that all frontends listen to. One thread owns it; whoever has something to say hands it over through a socket inside the process, so that what one
-/// thread says stays in order. A frontend that subscribes is welcomed, and knows from then on that it misses nothing.
-/// </summary>
+/// <summary>What all frontends listen to. One that subscribes is welcomed, and knows from then on that it misses nothing.</summary>
 internal sealed class IOPub : IDisposable
 {
-    private const string Inside = "inproc://iopub";
-
-    private readonly Lock _lock = new();
     private readonly MessageCodec _codec;
-    private readonly ZmqSocket _push;
-    private readonly Thread _thread;
-    private bool _closed;
+    private readonly SharedSocket _socket;
 
     /// <param name="context">Of all the kernel's sockets.</param>
     /// <param name="socket">The bound XPUB socket; it is this object's from now on.</param>
@@ -23,66 +15,19 @@ internal sealed class IOPub : IDisposable
     public IOPub(nint context, ZmqSocket socket, MessageCodec codec)
     {
         _codec = codec;
-        var pull = new ZmqSocket(context, Zmq.Pull).Bind(Inside);
-        _push = new ZmqSocket(context, Zmq.Push).Connect(Inside);
-        _thread = new Thread(() => Forward(pull, socket)) { IsBackground = true, Name = "Jupyter iopub" };
-        _thread.Start();
+        _socket = new(context, socket, "iopub", Welcome);
     }
 
     /// <param name="request">What it answers; null for what the kernel says by itself.</param>
     /// <param name="type">"stream", "display_data", …</param>
     /// <param name="content">Its content.</param>
     public void Publish(JupyterRequest? request, string type, JsonObject content)
-    {
-        var frames = _codec.Write([Encoding.ASCII.GetBytes(type)], type, request?.Header, content);
-        lock (_lock)
-            if (!_closed) _push.Send(frames);
-    }
+        => _socket.Send(_codec.Write([Encoding.ASCII.GetBytes(type)], type, request?.Header, content));
 
     public void Status(JupyterRequest? request, string state) => Publish(request, "status", new() { ["execution_state"] = state });
 
     /// <summary>Sends what has been handed over, and closes.</summary>
-    public void Dispose()
-    {
-        lock (_lock)
-        {
-            if (_closed) return;
-            _closed = true;
-            // An empty message is nothing that Jupyter knows: it ends the thread.
-            _push.Send((byte[][])[[]]);
-            _push.Dispose();
-        }
-
-        _thread.Join();
-    }
-
-    private unsafe void Forward(ZmqSocket pull, ZmqSocket socket)
-    {
-        using (pull)
-        using (socket)
-        {
-            var items = stackalloc Zmq.PollItem[2];
-            items[0] = new() { Socket = pull.Handle, Events = Zmq.PollIn };
-            items[1] = new() { Socket = socket.Handle, Events = Zmq.PollIn };
-            while (true)
-            {
-                _ = Zmq.Poll(items, 2, -1);
-                try
-                {
-                    while (socket.Receive(wait: false) is { } subscription) Welcome(socket, subscription);
-                    while (pull.Receive(wait: false) is { } frames)
-                    {
-                        if (frames is [{ Length: 0 }]) return;
-                        socket.Send(frames);
-                    }
-                }
-                catch (ZmqTerminatedException)
-                {
-                    return;
-                }
-            }
-        }
-    }
+    public void Dispose() => _socket.Dispose();
 
     private void Welcome(ZmqSocket socket, IReadOnlyList<byte[]> subscription)
     {

@@ -16,6 +16,8 @@ internal sealed class MessageCodec(byte[] key)
     /// <summary>How many signatures are remembered: a message that comes again with one of them is a replay.</summary>
     private const int RememberedMax = 65_536;
 
+    private static readonly JsonElement Empty = JsonElement.Parse("{}");
+
     private readonly Lock _lock = new();
     private readonly string _session = Guid.NewGuid().ToString("N");
     private readonly HashSet<string> _seen = new(StringComparer.Ordinal);
@@ -54,11 +56,15 @@ internal sealed class MessageCodec(byte[] key)
     }
 
     /// <summary>The frames of one message.</summary>
-    public IReadOnlyList<byte[]> Write(IReadOnlyList<byte[]> identities, string type, byte[]? parent, JsonObject content)
+    public IReadOnlyList<byte[]> Write(IReadOnlyList<byte[]> identities, string type, byte[]? parent, JsonObject content) => Write(identities, type, parent, content, out _);
+
+    /// <summary>As the other; tells the message's id too.</summary>
+    public IReadOnlyList<byte[]> Write(IReadOnlyList<byte[]> identities, string type, byte[]? parent, JsonObject content, out string id)
     {
+        id = string.Create(CultureInfo.InvariantCulture, $"{_session}_{Interlocked.Increment(ref _sent)}");
         var header = new JsonObject
         {
-            ["msg_id"] = string.Create(CultureInfo.InvariantCulture, $"{_session}_{Interlocked.Increment(ref _sent)}"),
+            ["msg_id"] = id,
             ["session"] = _session,
             ["username"] = "kernel",
             ["date"] = DateTime.UtcNow.ToString("yyyy-MM-ddTHH:mm:ss.ffffffZ", CultureInfo.InvariantCulture),
@@ -69,27 +75,57 @@ internal sealed class MessageCodec(byte[] key)
         return [.. identities, Delimiter.ToArray(), Sign(signed), .. signed];
     }
 
+    /// <summary>What a signed message says. With a header that can be read, its sender is known and can be told what is wrong with the rest.</summary>
     private static JupyterRequest? Parse(IReadOnlyList<byte[]> identities, byte[][] signed, out string reason)
     {
+        reason = "its header has no msg_type";
+        if (Json(signed[0], "header", out var problem) is not { } header)
+        {
+            reason = problem!;
+            return null;
+        }
+
+        if (!header.TryGetProperty("msg_type", out var type) || type.ValueKind != JsonValueKind.String || !TryText(type, out var name)) return null;
+        var parent = Json(signed[1], "parent header", out var parentProblem);
+        var content = Json(signed[3], "content", out problem);
+        string? parentId = null;
+        if (parent?.TryGetProperty("msg_id", out var id) == true && (id.ValueKind != JsonValueKind.String || !TryText(id, out parentId))) parentProblem = "its parent header has a msg_id that is no text";
+        return new(identities, name!, signed[0], parentId, content ?? Empty, problem ?? parentProblem);
+    }
+
+    /// <summary>The object that a frame holds; it outlives its document. Null and the reason when it holds none.</summary>
+    private static JsonElement? Json(byte[] frame, string what, out string? problem)
+    {
+        problem = $"its {what} is not JSON";
+        // The parser looks at a text's bytes only when the text is asked for, and a header goes out again as it came in.
+        if (!System.Text.Unicode.Utf8.IsValid(frame)) return null;
         try
         {
-            // The elements outlive their documents as clones.
-            using var header = JsonDocument.Parse(signed[0]);
-            using var content = JsonDocument.Parse(signed[3]);
-            if (header.RootElement.ValueKind != JsonValueKind.Object || content.RootElement.ValueKind != JsonValueKind.Object
-                || !header.RootElement.TryGetProperty("msg_type", out var type) || type.ValueKind != JsonValueKind.String)
-            {
-                reason = "its header has no msg_type, or a part of it is no JSON object";
-                return null;
-            }
-
-            reason = "";
-            return new(identities, type.GetString()!, signed[0], content.RootElement.Clone());
+            using var document = JsonDocument.Parse(frame);
+            // A name may be written with half a surrogate pair, and then looking for any other name throws.
+            if (document.RootElement.ValueKind == JsonValueKind.Object)
+                foreach (var member in document.RootElement.EnumerateObject()) _ = member.Name;
+            problem = document.RootElement.ValueKind == JsonValueKind.Object ? null : $"its {what} is no JSON object";
+            return problem is null ? document.RootElement.Clone() : null;
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
-            reason = "a part of it is not JSON";
             return null;
+        }
+    }
+
+    private static bool TryText(JsonElement value, out string? text)
+    {
+        try
+        {
+            text = value.GetString();
+            return true;
+        }
+        catch (InvalidOperationException)
+        {
+            // Half a surrogate pair: JSON can write it, and no text can hold it.
+            text = null;
+            return false;
         }
     }
 

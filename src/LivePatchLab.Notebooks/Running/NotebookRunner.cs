@@ -73,14 +73,14 @@ public sealed class NotebookRunner(Func<NotebookSession> newSession)
             if (string.IsNullOrWhiteSpace(cell.Source))
                 continue;
             options.OnCell?.Invoke(new(index + 1, document.Cells.Count, cell.Source.TrimStart().Split('\n')[0]));
-            var output = new OutputCollector(options.OnProgress);
+            var output = new OutputCollector(options.OnProgress, cell.Outputs);
             var result = await session.RunCellAsync(cell.Source, index + 1, output, token);
             cell.ExecutionCount = ++run;
             if (result.Value is not null)
                 output.Add(new ResultOutput(run, result.Value));
             if (result.Failure is not null)
                 output.Add(result.Failure.ToOutput());
-            cell.Outputs.AddRange(output.Outputs);
+            output.Complete();
             if (result.Failure is not null && (token.IsCancellationRequested || !cell.HasTag(NotebookCell.RaisesException)))
                 return (run, result.Failure);
         }

@@ -8,6 +8,7 @@ internal sealed class CellScope(ICellOutput output, CancellationToken cancellati
 {
     private static readonly AsyncLocal<CellScope?> Here = new();
     private readonly Lock _lock = new();
+    private readonly StreamAllowance _allowance = new();
     private bool _closed;
 
     public static CellScope? Current
@@ -45,7 +46,7 @@ internal sealed class CellScope(ICellOutput output, CancellationToken cancellati
             lock (_lock)
             {
                 if (!_closed && text.Length > 0)
-                    output.Write(stream, text);
+                    WriteWhatFits(stream, text);
             }
         }
     }
@@ -78,13 +79,7 @@ internal sealed class CellScope(ICellOutput output, CancellationToken cancellati
         }
     }
 
-    public void Close()
-    {
-        lock (_lock)
-            _closed = true;
-    }
-
-    private void Replace(Action<MimeBundle> replace, MimeBundle next)
+    public void Clear(bool wait)
     {
         try { }
         finally
@@ -92,6 +87,52 @@ internal sealed class CellScope(ICellOutput output, CancellationToken cancellati
             lock (_lock)
             {
                 if (!_closed)
+                {
+                    output.Clear(wait);
+                    _allowance.Renew();
+                }
+            }
+        }
+    }
+
+    // Waits for a person: outside the lock, since other threads of the cell write on, and outside the finally block, so that an abort ends it.
+    public string? Ask(string prompt, bool secret)
+    {
+        var closed = true;
+        try { }
+        finally
+        {
+            lock (_lock)
+                closed = _closed;
+        }
+        return closed ? null : output.Ask(prompt, secret);
+    }
+
+    public void Close()
+    {
+        lock (_lock)
+            _closed = true;
+    }
+
+    private void WriteWhatFits(string stream, string text)
+    {
+        var kept = _allowance.Take(text, out var exhausted);
+        if (kept.Length > 0)
+            output.Write(stream, kept);
+        if (exhausted)
+            output.Write(StreamOutput.Stderr, StreamAllowance.Notice);
+    }
+
+    /// <summary>A later cell may replace what an earlier one has shown, so what counts is whether the cell that asks for it still runs.</summary>
+    private void Replace(Action<MimeBundle> replace, MimeBundle next)
+    {
+        var asking = Current ?? this;
+        try { }
+        finally
+        {
+            lock (asking._lock)
+            {
+                if (!asking._closed)
                     replace(next);
             }
         }

@@ -2,7 +2,7 @@ using System.Text;
 
 namespace LivePatchLab.Notebooks;
 
-/// <summary>Console.Out and Console.Error while the lab runs: text of a cell goes to that cell, everything else where it went before.</summary>
+/// <summary>Console.Out and Console.Error while the lab runs: text of a cell goes to that cell, everything else where it went before. Console.In is <see cref="CellInput"/>.</summary>
 internal sealed class ConsoleCapture(string stream, TextWriter outside) : TextWriter
 {
     private static readonly Lock InstallLock = new();
@@ -73,6 +73,8 @@ internal sealed class ConsoleCapture(string stream, TextWriter outside) : TextWr
             _outsideError = Console.Error;
         Console.SetOut(new ConsoleCapture(StreamOutput.Stdout, _outsideOut));
         Console.SetError(new ConsoleCapture(StreamOutput.Stderr, _outsideError));
+        // Console's own reader is never asked for: on Unix that alone changes the terminal's settings.
+        Console.SetIn(new CellInput());
         (_out, _error) = (Console.Out, Console.Error);
     }
 }

@@ -12,6 +12,15 @@ public interface ICellOutput
 
     /// <summary>How far a long work is. Hosts show it while it lasts and keep nothing of it.</summary>
     void Report(Progress progress);
+
+    /// <summary>Removes what the cell has shown so far; with <paramref name="wait"/>, only when it shows something next, so that nothing flickers.</summary>
+    void Clear(bool wait) { }
+
+    /// <summary>Asks the reader for a line and waits for it; null where nobody can answer.</summary>
+    /// <param name="prompt">What stands before the place to type at; may be empty.</param>
+    /// <param name="secret">Whether what is typed stays hidden.</param>
+    /// <exception cref="OperationCanceledException">The cell was interrupted meanwhile.</exception>
+    string? Ask(string prompt, bool secret) => null;
 }
 
 /// <summary>The variables that magics and C# cells share.</summary>
@@ -22,7 +31,7 @@ public interface ISessionVariables
     bool TryGet(string name, out object? value);
 }
 
-/// <summary>Something displayed; <see cref="Update"/> puts another value in its place.</summary>
+/// <summary>Something displayed; <see cref="Update"/> puts another value in its place, from a later cell too.</summary>
 public sealed class DisplayHandle(Action<MimeBundle> replace)
 {
     public void Update(object? value) => replace(Formatter.Bundle(value));
