@@ -5,14 +5,17 @@ using System.Text.Json.Nodes;
 
 namespace LivePatchLab.Jupyter;
 
-/// <summary>The file that tells Jupyter of the kernel.</summary>
+/// <summary>The folder that tells Jupyter of the kernel: kernel.json, and the pictures that it shows beside the name.</summary>
 public static class KernelSpec
 {
     public const string Name = "livepatch";
 
+    /// <summary>The names by which jupyter_client finds them.</summary>
+    private static readonly string[] Logos = ["logo-32x32.png", "logo-64x64.png", "logo-svg.svg"];
+
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    /// <summary>Writes it; the answer is its path.</summary>
+    /// <summary>Writes it; the answer is the path of kernel.json.</summary>
     /// <param name="prefix">As Jupyter's own --prefix; null for the user's data folder.</param>
     /// <param name="program">The words that start livepatch.</param>
     public static string Install(string? prefix, IReadOnlyList<string> program)
@@ -29,11 +32,25 @@ public static class KernelSpec
             ["interrupt_mode"] = "message",
             ["metadata"] = new JsonObject { ["debugger"] = false },
         };
-        // Renamed into its place, so that a Jupyter that is reading sees the old one or the new one.
-        var temporary = path + ".tmp";
-        File.WriteAllText(temporary, spec.ToJsonString(Indented) + "\n", new UTF8Encoding(encoderShouldEmitUTF8Identifier: false));
-        File.Move(temporary, path, overwrite: true);
+        foreach (var logo in Logos) Write(Path.Combine(folder, logo), Resource(logo));
+        Write(path, Encoding.UTF8.GetBytes(spec.ToJsonString(Indented) + "\n"));
         return path;
+    }
+
+    /// <summary>Renames the file into its place, so that a Jupyter that is reading sees the old one or the new one.</summary>
+    private static void Write(string path, byte[] content)
+    {
+        var temporary = path + ".tmp";
+        File.WriteAllBytes(temporary, content);
+        File.Move(temporary, path, overwrite: true);
+    }
+
+    private static byte[] Resource(string name)
+    {
+        using var resource = typeof(KernelSpec).Assembly.GetManifestResourceStream(name) ?? throw new InvalidOperationException($"{name} is not in the assembly");
+        var content = new byte[resource.Length];
+        resource.ReadExactly(content);
+        return content;
     }
 
     /// <summary>Where Jupyter looks for what one user has installed.</summary>

@@ -3,7 +3,7 @@ namespace LivePatchLab.Jupyter.Tests;
 /// <summary>Messages of somebody who does not know the key, or whose program is broken, change nothing and end nothing.</summary>
 public sealed class HostileFrameTests(SharedKernel shared) : IClassFixture<SharedKernel>
 {
-    private JupyterClient Kernel => shared.Client;
+    private KernelProcess Kernel => shared.Client;
 
     [ZmqFact]
     public void A_wrong_signature_is_ignored()
@@ -41,25 +41,72 @@ public sealed class HostileFrameTests(SharedKernel shared) : IClassFixture<Share
     }
 
     [ZmqFact]
-    public void Signed_nonsense_is_survived()
+    public void A_header_that_cannot_be_read_is_dropped()
     {
-        const string Header = """{"msg_id":"x","msg_type":"execute_request","session":"s"}""";
-        string[][] nonsense =
-        [
-            ["{", "{}", "{}", "{}"], ["[]", "{}", "{}", "{}"], ["{}", "{}", "{}", "{}"], [Header, "{}", "{}", "7"], [Header, "{}", "{}", "{\"code\":"],
-            ["""{"msg_type":7}""", "{}", "{}", "{}"], ["""{"msg_type":"\ud800"}""", "{}", "{}", "{}"], [Header, "{}", "{}", new string('[', 10_000)],
-        ];
-        foreach (var parts in nonsense) Kernel.Shell.Send(Kernel.Signed(parts));
+        foreach (var header in (string[])["{", "[]", "{}", """{"msg_type":7}""", """{"msg_type":"\ud800"}""", """{"\ud800":1,"msg_type":"kernel_info_request"}""", new string('[', 10_000)])
+            Kernel.Shell.Send(Kernel.Signed(header, "{}", "{}", "{}"));
+        Kernel.Shell.Send(Kernel.SignedBytes([.. "{\"msg_type\":\""u8, 0xff, .. "\"}"u8], "{}"u8.ToArray(), "{}"u8.ToArray(), "{}"u8.ToArray()));
+        IsAlive();
+    }
+
+    /// <summary>Whoever has sent a header that can be read waits for an answer, whatever is wrong with the rest.</summary>
+    [ZmqTheory]
+    [InlineData("7")]
+    [InlineData("[1]")]
+    [InlineData("\"text\"")]
+    [InlineData("{\"code\":")]
+    [InlineData("")]
+    [InlineData("{\"\\ud800\":1}")]
+    public void A_content_that_is_no_object_gets_an_error_of_the_requests_own_type(string content)
+    {
+        foreach (var type in RequestShapes.Types)
+        {
+            foreach (var channel in (ZmqSocket[])[Kernel.Shell, Kernel.Control])
+                IsRefused(type, Kernel.SendRaw(type, content, channel), channel);
+        }
+
+        Kernel.SendRaw("execute_request", new string('[', 100_000), Kernel.Shell).ShouldNotBeNull();
+        Kernel.Next(Kernel.Shell)["ename"].ShouldBe("BadMessage");
         IsAlive();
     }
 
     [ZmqFact]
-    public void A_content_that_cannot_be_read_is_answered_with_an_error()
+    public void A_member_of_the_wrong_kind_gets_an_error_of_the_requests_own_type()
     {
-        Kernel.Shell.Send(Kernel.Signed("""{"msg_id":"half","msg_type":"execute_request","session":"s"}""", "{}", "{}", """{"code":"\ud800"}"""));
-        Kernel.Hear("half").Status.ShouldBe("error");
-        Kernel.Ask("execute_request", new() { ["code"] = 7, ["silent"] = "yes", ["user_expressions"] = 3 }).Status.ShouldBe("ok");
+        foreach (var (type, member, wrong) in RequestShapes.Wrong)
+        {
+            var reply = IsRefused(type, Kernel.SendRaw(type, RequestShapes.With(type, member, wrong), Kernel.Shell), Kernel.Shell);
+            reply["evalue"].ShouldContain(member);
+        }
+
         IsAlive();
+    }
+
+    [ZmqFact]
+    public void A_shutdown_that_cannot_be_read_ends_nothing()
+    {
+        IsRefused("shutdown_request", Kernel.SendRaw("shutdown_request", """{"restart":"yes"}""", Kernel.Control), Kernel.Control);
+        IsAlive();
+    }
+
+    [ZmqFact]
+    public void A_message_just_below_the_limit_is_answered_and_one_above_it_costs_its_sender_the_connection()
+    {
+        const int Limit = 64 << 20;
+        var below = Kernel.SendRaw("kernel_info_request", $$"""{"x":"{{new string('x', Limit - 16)}}"}""", Kernel.Shell);
+        Kernel.Hear(below).Status.ShouldBe("ok");
+        using var other = Kernel.Connect(Zmq.Dealer, ConnectionFolder.ShellPort, "other");
+        _ = Kernel.SendRaw("kernel_info_request", $$"""{"x":"{{new string('x', Limit)}}"}""", other);
+        IsAlive();
+    }
+
+    private Received IsRefused(string type, string id, ZmqSocket channel)
+    {
+        var answer = Kernel.Hear(id, channel);
+        (answer.Reply.Type, answer.Status).ShouldBe((type.Replace("_request", "_reply", StringComparison.Ordinal), "error"));
+        answer.Reply["ename"].ShouldBe("BadMessage");
+        answer.Heard.Select(message => message.Type).ShouldBe(["status", "status"]);
+        return answer.Reply;
     }
 
     private void IsAlive()

@@ -5,7 +5,7 @@ namespace LivePatchLab.Jupyter.Tests;
 /// <summary>What a frontend gets from the kernel.</summary>
 public sealed class KernelTests(SharedKernel shared) : IClassFixture<SharedKernel>
 {
-    private JupyterClient Kernel => shared.Client;
+    private KernelProcess Kernel => shared.Client;
 
     [ZmqFact]
     public void It_says_what_it_is()
@@ -14,6 +14,7 @@ public sealed class KernelTests(SharedKernel shared) : IClassFixture<SharedKerne
         info.Type.ShouldBe("kernel_info_reply");
         info["status"].ShouldBe("ok");
         info["protocol_version"].ShouldBe("5.3");
+        info.Content["supported_features"]!.AsArray().ShouldBeEmpty();
         info.Content["language_info"]!["name"]!.GetValue<string>().ShouldBe("C#");
         Kernel.Ask("kernel_info_request", channel: Kernel.Control).Status.ShouldBe("ok");
         Kernel.Heartbeat.Send("alive?"u8.ToArray());
@@ -50,6 +51,7 @@ public sealed class KernelTests(SharedKernel shared) : IClassFixture<SharedKerne
         var silent = Kernel.Execute("var quiet = 5; quiet", silent: true);
         silent.Reply["execution_count"].ShouldBe(before);
         silent.Heard.Select(message => message.Type).ShouldBe(["status", "status"]);
+        Kernel.Execute("Console.Write(1); display(2); throw new Exception();", silent: true).Heard.Select(message => message.Type).ShouldBe(["status", "status"]);
         Kernel.Execute("quiet").Text.ShouldBe("5");
     }
 
@@ -72,7 +74,8 @@ public sealed class KernelTests(SharedKernel shared) : IClassFixture<SharedKerne
         var running = Send("Console.Write(\"on\"); while (!cancellation.IsCancellationRequested) Thread.Yield(); throw new Exception(\"first\");");
         while (Kernel.HearOf(running).Type != "stream") { }
         var second = Send("var neverSet = 1;");
-        // Both go through one socket in order; the interrupt's own answer says nothing about when it takes effect.
+        // Control is a socket of its own: without this, the interrupt could be there before the second cell.
+        Kernel.Settle();
         Kernel.Send("interrupt_request", channel: Kernel.Control);
         Kernel.Shell.Receive().ShouldNotBeNull();
         Kernel.Control.Receive().ShouldNotBeNull();
@@ -95,7 +98,13 @@ public sealed class KernelTests(SharedKernel shared) : IClassFixture<SharedKerne
         Kernel.Control.Receive().ShouldNotBeNull();
         interrupt.ShouldNotBe(loop);
         Kernel.Execute("survivor").Text.ShouldBe("7");
+    }
+
+    [ZmqFact]
+    public void An_interrupt_while_nothing_runs_leaves_the_next_cell_alone()
+    {
         Kernel.Ask("interrupt_request", channel: Kernel.Control).Status.ShouldBe("ok");
+        Kernel.Execute("cancellation.IsCancellationRequested").Text.ShouldBe("False");
     }
 
     [ZmqFact]
@@ -132,9 +141,17 @@ public sealed class KernelTests(SharedKernel shared) : IClassFixture<SharedKerne
         Kernel.Execute("history + 10").Status.ShouldBe("ok");
         Codes(new() { ["hist_access_type"] = "tail", ["n"] = 2 }).ShouldBe(["var history = 1;", "history + 10"]);
         Codes(new() { ["hist_access_type"] = "search", ["pattern"] = "history*", ["n"] = 1 }).ShouldBe(["history + 10"]);
+        var last = Entries(new() { ["hist_access_type"] = "tail", ["n"] = 1, ["raw"] = false })[0]!;
+        var line = last[1]!.GetValue<int>();
+        Codes(new() { ["hist_access_type"] = "range", ["session"] = 0, ["start"] = line - 1, ["stop"] = line }).ShouldBe(["var history = 1;"]);
+        Codes(new() { ["hist_access_type"] = "range", ["session"] = -1, ["start"] = 0, ["stop"] = null }).ShouldBeEmpty();
+        Entries(new() { ["hist_access_type"] = "tail", ["n"] = 1, ["output"] = true })[0]!.ToJsonString().ShouldBe($"[1,{line},[\"history \\u002B 10\",null]]");
+        Kernel.Ask("history_request", new() { ["hist_access_type"] = "head" }).Reply["evalue"].ShouldContain("none of tail, range and search");
 
         string[] Codes(JsonObject content)
-            => [.. Kernel.Ask("history_request", content).Reply.Content["history"]!.AsArray().Select(entry => entry![2]!.GetValue<string>())];
+            => [.. Entries(content).Select(entry => entry![2]!.GetValue<string>())];
+
+        JsonArray Entries(JsonObject content) => Kernel.Ask("history_request", content).Reply.Content["history"]!.AsArray();
     }
 
     [ZmqFact]
@@ -144,7 +161,9 @@ public sealed class KernelTests(SharedKernel shared) : IClassFixture<SharedKerne
         reply.Type.ShouldBe("exekute_reply");
         reply["status"].ShouldBe("error");
         reply["evalue"].ShouldContain("Did you mean execute_request?");
-        Kernel.Ask("debug_request", channel: Kernel.Control).Status.ShouldBe("error");
+        var debug = Kernel.Ask("debug_request", channel: Kernel.Control).Reply;
+        (debug.Type, debug["status"], debug["evalue"]).ShouldBe(("debug_reply", "error", "this kernel has no debugger"));
+        Kernel.Ask("execute_request", new() { ["code"] = "1" }, Kernel.Control).Reply["evalue"].ShouldContain("on the shell channel");
         Kernel.Ask("comm_info_request").Reply.Content["comms"]!.AsObject().Count.ShouldBe(0);
         var comm = Kernel.Send("comm_open", new() { ["comm_id"] = "c1", ["target_name"] = "nobody" });
         Kernel.HearUntilIdle(comm).Single(message => message.Type == "comm_close")["comm_id"].ShouldBe("c1");

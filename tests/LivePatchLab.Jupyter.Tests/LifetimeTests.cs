@@ -10,7 +10,7 @@ public sealed class LifetimeTests
     [ZmqFact]
     public void A_shutdown_is_answered_and_ends_the_process()
     {
-        using var kernel = new JupyterClient();
+        using var kernel = new KernelProcess();
         var answer = kernel.Ask("shutdown_request", new() { ["restart"] = true }, kernel.Control);
         answer.Status.ShouldBe("ok");
         answer.Reply["restart"].ShouldBe("true");
@@ -22,7 +22,7 @@ public sealed class LifetimeTests
     [ZmqFact]
     public void A_shutdown_ends_the_process_while_a_cell_runs()
     {
-        using var kernel = new JupyterClient();
+        using var kernel = new KernelProcess();
         var loop = kernel.Send("execute_request", new() { ["code"] = "Console.Write(\"on\"); while (true) { }" });
         while (kernel.HearOf(loop).Type != "stream") { }
         kernel.Ask("shutdown_request", channel: kernel.Control).Status.ShouldBe("ok");
@@ -36,7 +36,7 @@ public sealed class LifetimeTests
         using var parent = Process.Start(new ProcessStartInfo("sleep", ["600"]))!;
         try
         {
-            using var kernel = new JupyterClient(parent.Id);
+            using var kernel = new KernelProcess(("JPY_PARENT_PID", $"{parent.Id}"));
             kernel.Execute("1 + 1").Text.ShouldBe("2");
             parent.Kill();
             kernel.Process.WaitForExit();
@@ -60,8 +60,14 @@ public sealed class LifetimeTests
             output.Trim().ShouldBe(path);
             var spec = JsonNode.Parse(File.ReadAllText(path))!;
             spec["interrupt_mode"]!.GetValue<string>().ShouldBe("message");
-            spec["argv"]!.AsArray().Select(word => word!.GetValue<string>()).ShouldBe([JupyterClient.Program, "jupyter", "kernel", "{connection_file}"]);
-            Directory.GetFiles(Path.GetDirectoryName(path)!).ShouldHaveSingleItem();
+            spec["argv"]!.AsArray().Select(word => word!.GetValue<string>()).ShouldBe([KernelProcess.Program, "jupyter", "kernel", "{connection_file}"]);
+            spec["display_name"]!.GetValue<string>().ShouldBe("C# (LivePatchLab)");
+            var files = Directory.GetFiles(Path.GetDirectoryName(path)!).Order(StringComparer.Ordinal).ToArray();
+            files.Select(Path.GetFileName).ShouldBe(["kernel.json", "logo-32x32.png", "logo-64x64.png", "logo-svg.svg"]);
+            // The header of a PNG, and its width and height (ISO/IEC 15948, 11.2.2).
+            foreach (var (file, size) in new[] { (files[1], 32), (files[2], 64) })
+                Convert.ToHexString(File.ReadAllBytes(file)[..24]).ShouldBe($"89504E470D0A1A0A0000000D49484452{size:X8}{size:X8}");
+            System.Xml.Linq.XDocument.Load(files[3]).Root!.Name.LocalName.ShouldBe("svg");
         }
         finally
         {
@@ -95,9 +101,39 @@ public sealed class LifetimeTests
         }
     }
 
+    [Theory]
+    [InlineData("644", "others can read or write it (mode 0644)")]
+    [InlineData("620", "others can read or write it (mode 0620)")]
+    [InlineData("600", "it has no transport")]
+    public void A_connection_file_that_others_can_read_or_write_is_refused(string mode, string problem)
+    {
+        if (OperatingSystem.IsWindows()) return;
+        var path = Path.GetTempFileName();
+        try
+        {
+            File.WriteAllText(path, "{}");
+            File.SetUnixFileMode(path, (UnixFileMode)Convert.ToInt32(mode, 8));
+            Should.Throw<BadInputException>(() => ConnectionFile.Read(path)).Message.ShouldSatisfyAllConditions(m => m.ShouldContain(problem), m => m.ShouldStartWith(path));
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    [Theory]
+    [InlineData("true", true)]
+    [InlineData("TRUE", true)]
+    [InlineData("1", true)]
+    [InlineData("0", false)]
+    [InlineData("yes", false)]
+    [InlineData("", false)]
+    [InlineData(null, false)]
+    public void The_variable_that_allows_it_is_read_as_jupyter_core_reads_it(string? value, bool allowed) => ConnectionFileAccess.IsAllowed(value).ShouldBe(allowed);
+
     private static (int Status, string Output, string Errors) Run(params string[] arguments)
     {
-        using var process = Process.Start(new ProcessStartInfo(JupyterClient.Program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        using var process = Process.Start(new ProcessStartInfo(KernelProcess.Program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
         var errors = process.StandardError.ReadToEndAsync();
         var output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
