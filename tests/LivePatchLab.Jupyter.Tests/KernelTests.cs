@@ -104,7 +104,7 @@ public sealed class KernelTests(SharedKernel shared) : IClassFixture<SharedKerne
     public void An_interrupt_while_nothing_runs_leaves_the_next_cell_alone()
     {
         Kernel.Ask("interrupt_request", channel: Kernel.Control).Status.ShouldBe("ok");
-        Kernel.Execute("cancellation.IsCancellationRequested").Text.ShouldBe("False");
+        Kernel.Execute("cancellation.IsCancellationRequested").Text.ShouldBe("false");
     }
 
     [ZmqFact]

@@ -121,6 +121,26 @@ public sealed class LifetimeTests
         }
     }
 
+    [Fact]
+    public void A_connection_file_of_somebody_else_is_refused()
+    {
+        if (!OperatingSystem.IsLinux()) return;
+        var path = Path.GetTempFileName();
+        try
+        {
+            File.WriteAllText(path, "{}");
+            using var chown = Process.Start(new ProcessStartInfo("chown", ["65534", path]) { RedirectStandardError = true })!;
+            chown.WaitForExit();
+            // Only root can give a file away; whoever could not still owns it, and is told what else is wrong.
+            Should.Throw<BadInputException>(() => ConnectionFile.Read(path)).Message
+                .ShouldContain(chown.ExitCode == 0 ? "it belongs to user 65534, who could run code as you" : "it has no transport");
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
     [Theory]
     [InlineData("true", true)]
     [InlineData("TRUE", true)]

@@ -66,7 +66,13 @@ public sealed class MemoryCeiling
 
         /// <summary>What the user is told when this watch has stopped the cell, or the cell has met the end of memory by itself; null when neither.</summary>
         public string? Explain(CellFailure failure)
-            => failure.Kind == nameof(OutOfMemoryException) ? _ceiling.Explain(failure.Messages[0].Text) : failure.Kind == CellFailure.Interrupted ? _stopped : null;
+        {
+            var said = failure.Messages[0].Text;
+            if (failure.Kind == nameof(OutOfMemoryException)) return _ceiling.Explain(said);
+            if (failure.Kind != CellFailure.Interrupted || _stopped is null) return null;
+            // A cell that could not be stopped says so, and goes on taking memory: that must not be lost.
+            return said == "interrupted" ? _stopped : $"{_stopped}; {said}";
+        }
 
         public void Dispose()
         {
