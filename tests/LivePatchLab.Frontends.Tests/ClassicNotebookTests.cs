@@ -18,6 +18,7 @@ public sealed class ClassicNotebookTests(FrontendSession session, ITestOutputHel
         var plot = notebook.Cells.Nth(2);
         await notebook.RunAllAsync();
         (await LinesDrawnAsync(plot)).ShouldBe(4, "one for each protocol");
+        await plot.ScrollIntoViewIfNeededAsync();
         await notebook.Page.KeepAsync("classic-plot");
 
         var loop = await notebook.StartAsync("Console.Write(\"on\");\nwhile (true) { }");
@@ -63,7 +64,9 @@ public sealed class ClassicNotebookTests(FrontendSession session, ITestOutputHel
     {
         var notebook = await session.OpenAsync("asking.ipynb", LabNotebook.Of("1 + 1"));
         var cell = await notebook.StartAsync("var name = input(\"name? \");\n$\"hello, {name}\"");
-        await Expect(cell.Locator(".raw_input_prompt")).ToHaveTextAsync("name? ");
+        var asked = cell.Locator(".raw_input_prompt, .output_error");
+        await Expect(asked).ToBeVisibleAsync();
+        (await asked.InnerTextAsync()).Trim().ShouldBe("name?");
         await cell.Locator("input.raw_input").FillAsync("Petr");
         await cell.Locator("input.raw_input").PressAsync("Enter");
         await notebook.WaitForEndAsync(cell);

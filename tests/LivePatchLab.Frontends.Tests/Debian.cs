@@ -11,7 +11,7 @@ internal static class Debian
     /// <summary>The packages, each with the Python module by which it is known; Chromium is a program.</summary>
     private static readonly Dictionary<string, string> Modules = new()
     {
-        ["jupyter-notebook"] = "notebook.notebookapp",
+        ["jupyter-notebook"] = "notebook",
         ["python3-jupyter-kernel-test"] = "jupyter_kernel_test",
         ["python3-nbconvert"] = "nbconvert",
     };
@@ -24,15 +24,19 @@ internal static class Debian
     {
         HashSet<string> found = [];
         if (File.Exists(Chromium)) found.Add("chromium");
-        if (File.Exists(Python)) found.UnionWith(Modules.Where(module => CanImport(module.Value)).Select(module => module.Key));
+        if (!File.Exists(Python)) return found;
+        var importable = Importable();
+        found.UnionWith(Modules.Where(module => importable.Contains(module.Value)).Select(module => module.Key));
         return found;
     }
 
-    private static bool CanImport(string module)
+    /// <summary>Those of the modules that Python finds; it looks in no folder of the user's and not in the one it is started in.</summary>
+    private static string[] Importable()
     {
-        using var python = Process.Start(new ProcessStartInfo(Python, ["-c", $"import {module}"]) { RedirectStandardError = true })!;
-        python.StandardError.ReadToEnd();
+        const string Look = "import importlib.util, sys; print(*[name for name in sys.argv[1:] if importlib.util.find_spec(name)])";
+        using var python = Process.Start(new ProcessStartInfo(Python, ["-I", "-c", Look, .. Modules.Values]) { RedirectStandardOutput = true })!;
+        var names = python.StandardOutput.ReadToEnd();
         python.WaitForExit();
-        return python.ExitCode == 0;
+        return names.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
     }
 }

@@ -1,4 +1,4 @@
-"""Jupyter's own test of a kernel, with every sample that it asks for."""
+"""Jupyter's own test of a kernel, with every sample that it asks for but the pager's."""
 
 import unittest
 
