@@ -8,6 +8,10 @@ namespace LivePatchLab.Frontends.Tests;
 [Collection("Frontends")]
 public sealed class NbConvertTests(FrontendSession session)
 {
+    /// <summary>With more patience than its own, after which it goes on without the output that is still to come.</summary>
+    private static readonly string[] Execute =
+        ["--execute", "--ExecutePreprocessor.startup_timeout=240", "--ExecutePreprocessor.timeout=240", "--ExecutePreprocessor.iopub_timeout=60"];
+
     private static string Folder => Path.Combine(LabFolder.Root, "notebooks");
 
     public static TheoryData<string> Notebooks() => [.. Directory.EnumerateFiles(Folder, "*.ipynb").Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)];
@@ -16,7 +20,7 @@ public sealed class NbConvertTests(FrontendSession session)
     [MemberData(nameof(Notebooks))]
     public void A_notebook_executed_by_nbconvert_shows_what_it_was_committed_with(string name)
     {
-        var (status, path, errors) = Convert(Path.Combine(Folder, name), "notebook", "--execute", "--ExecutePreprocessor.timeout=240");
+        var (status, path, errors) = Convert(Path.Combine(Folder, name), "notebook", Execute);
         status.ShouldBe(0, errors);
         var (shown, committed) = (Shown(NotebookDocument.Read(path)), Shown(NotebookDocument.Read(Path.Combine(Folder, name))));
         shown.Select(output => output.Text).ShouldBe(committed.Select(output => output.Text));
@@ -27,7 +31,7 @@ public sealed class NbConvertTests(FrontendSession session)
     [FrontendFact("python3-nbconvert")]
     public void A_notebook_whose_cell_fails_fails_in_nbconvert_too()
     {
-        var (status, _, errors) = Convert(Written("fails", "1 + 1", "#!machin --cpus 4", "3 + 3"), "notebook", "--execute", "--ExecutePreprocessor.timeout=240");
+        var (status, _, errors) = Convert(Written("fails", "1 + 1", "#!machin --cpus 4", "3 + 3"), "notebook", Execute);
         status.ShouldNotBe(0);
         errors.ShouldContain("Did you mean #!machine?");
     }
