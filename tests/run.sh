@@ -18,6 +18,10 @@ tools="gcc:gcc xz:xz-utils zstd:zstd chromium:chromium qemu-x86_64:qemu-user"
 # The same for libraries, by the name under which a program loads them.
 libraries="libzmq.so.5:libzmq5"
 
+# The same for modules of Debian's own Python; another one may come first in PATH, and has not got them.
+python=/usr/bin/python3
+modules="notebook:jupyter-notebook nbconvert:python3-nbconvert jupyter_kernel_test:python3-jupyter-kernel-test"
+
 apt() { apt-get -y -qq -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 "$@" </dev/null; }
 
 has_apt() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
@@ -33,10 +37,13 @@ update_lists() {
 
 has_library() { compgen -G "/usr/lib/*/$1" >/dev/null || compgen -G "/usr/lib*/$1" >/dev/null; }
 
+has_module() { [ -x "$python" ] && "$python" -I -c "import $1" >/dev/null 2>&1; }
+
 missing_tools() {
     local pair
     for pair in $tools; do command -v "${pair%%:*}" >/dev/null || printf '%s ' "${pair#*:}"; done
     for pair in $libraries; do has_library "${pair%%:*}" || printf '%s ' "${pair#*:}"; done
+    for pair in $modules; do has_module "${pair%%:*}" || printf '%s ' "${pair#*:}"; done
 }
 
 install_tools() {
