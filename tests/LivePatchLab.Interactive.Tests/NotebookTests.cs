@@ -37,6 +37,26 @@ public sealed class NotebookTests
         Plain((await host.RunWellAsync("#!lab sdm-worst")).Shown[0]).ShouldNotBe(first.Outputs[0]);
     }
 
+    /// <summary>The library itself is not to be had here; what the lab hands to it is.</summary>
+    [Theory]
+    [InlineData("sweep-to-xplot.ipynb")]
+    [InlineData("sweep-to-scottplot.ipynb")]
+    public async Task What_a_notebook_hands_to_another_library_is_plain_arrays(string name)
+    {
+        var path = Path.Combine(LabFolder.Root, "notebooks", "interop", name);
+        var cells = Cells(path);
+        cells.SelectMany(cell => cell.Outputs).ShouldBeEmpty();
+        cells[0].Code.ShouldStartWith("#r \"nuget: ");
+        Text(JsonNode.Parse(await File.ReadAllTextAsync(path))!["cells"]![0]!["source"]).ShouldContain("needs the full public NuGet feed");
+
+        var host = await StandInHost.WithLabAsync();
+        foreach (var cell in cells[1..^1])
+            await host.RunWellAsync(cell.Code);
+        host.Variable<string[]>("engines").ShouldContain("text_poke_bp_list");
+        (await host.RunWellAsync("SitesOf(\"text_poke_bp\")")).Shown.ShouldHaveSingleItem().ShouldBeOfType<ReturnValueProduced>().Value.ShouldBe(new double[] { 1, 10, 100, 1000 });
+        (await host.RunWellAsync("MicrosecondsOf(\"text_poke_bp\")")).Shown.ShouldHaveSingleItem().ShouldBeOfType<ReturnValueProduced>().Value.ShouldBeOfType<double[]>().ShouldBeInOrder();
+    }
+
     private static bool IsOfTheLab(KernelEvent shown)
         => shown is StandardOutputValueProduced || shown is DisplayEvent { Value: { } value } && value.GetType().Assembly.GetName().Name!.StartsWith("LivePatchLab.", StringComparison.Ordinal);
 
