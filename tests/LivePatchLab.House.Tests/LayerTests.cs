@@ -5,9 +5,10 @@ namespace LivePatchLab.House.Tests;
 /// <summary>Machine &lt;- Linux &lt;- Patching &lt;- {Exploration, Experiments} &lt;- Notebooks &lt;- {Jupyter, Interactive, Cli}: references go down only.</summary>
 public sealed class LayerTests
 {
+    // The marker, which stands for the whole package in its host, references nothing.
     private static readonly string[][] Layers =
     [
-        ["Machine"], ["Linux"], ["Patching"], ["Exploration", "Experiments"], ["Notebooks"], ["Jupyter", "Interactive", "Cli"],
+        ["Machine", "Interactive.Marker"], ["Linux"], ["Patching"], ["Exploration", "Experiments"], ["Notebooks"], ["Jupyter", "Interactive", "Cli"],
     ];
 
     /// <summary>The program is the one place where hosts meet: it starts the Jupyter kernel.</summary>

@@ -39,7 +39,8 @@ public sealed record CSharpSessionOptions
     {
         try
         {
-            return Assembly.Load(name);
+            // By its full name: a script host that has loaded the assembly takes a name without a version for that of another one.
+            return Assembly.Load(new AssemblyName($"{name}, Version={typeof(CSharpSessionOptions).Assembly.GetName().Version}, Culture=neutral, PublicKeyToken=null"));
         }
         catch (FileNotFoundException)
         {
