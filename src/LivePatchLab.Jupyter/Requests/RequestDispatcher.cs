@@ -14,7 +14,7 @@ internal sealed class RequestDispatcher(NotebookSession session, MessageCodec co
     ];
 
     private readonly SessionHistory _history = new();
-    private readonly CellText _text = new(session.Magics);
+    private readonly CellText _text = new(session);
     private CellExecution? _execution;
 
     private CellExecution Execution => LazyInitializer.EnsureInitialized(ref _execution, () => new CellExecution(session, _history, iopub));

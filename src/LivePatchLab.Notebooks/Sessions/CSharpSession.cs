@@ -68,16 +68,27 @@ public sealed class CSharpSession(CSharpSessionOptions options) : ISessionVariab
 
     /// <summary>Whether Enter should run this text: it is whole, or wrong in a way that more lines cannot mend.</summary>
     public static bool IsComplete(string code)
-        => SyntaxFactory.IsCompleteSubmission(CSharpSyntaxTree.ParseText(code, new CSharpParseOptions(kind: SourceCodeKind.Script)));
+        => SyntaxFactory.IsCompleteSubmission(CSharpSyntaxTree.ParseText(CellPart.OnlyCSharp(code), new CSharpParseOptions(kind: SourceCodeKind.Script)));
 
     /// <summary>As <see cref="IsComplete"/>, and tells what is whole from what no more lines can mend.</summary>
     public static CodeCompleteness Completeness(string code)
     {
-        var tree = CSharpSyntaxTree.ParseText(code, new CSharpParseOptions(kind: SourceCodeKind.Script));
+        var tree = CSharpSyntaxTree.ParseText(CellPart.OnlyCSharp(code), new CSharpParseOptions(kind: SourceCodeKind.Script));
         return !SyntaxFactory.IsCompleteSubmission(tree) ? CodeCompleteness.Incomplete
             : tree.GetDiagnostics().Any(diagnostic => diagnostic.Severity == DiagnosticSeverity.Error) ? CodeCompleteness.Invalid
             : CodeCompleteness.Complete;
     }
+
+    /// <summary>What could stand at a place of a cell that is being written. Sees what earlier cells have declared; runs nothing.</summary>
+    /// <param name="cell">The whole cell, its magics included; it need not compile.</param>
+    /// <param name="cursor">Where, in UTF-16 units.</param>
+    public CompletionList Complete(string cell, int cursor) => new CSharpCompletion(Draft(cell, cursor)).Complete();
+
+    /// <summary>What is known of the name at a place of a cell, or of the method whose arguments are written there; null when there is neither.</summary>
+    /// <param name="cell">The whole cell, its magics included; it need not compile.</param>
+    /// <param name="cursor">Where, in UTF-16 units.</param>
+    /// <param name="withMembers">With the members of a type.</param>
+    public SymbolExplanation? Explain(string cell, int cursor, bool withMembers = false) => new CSharpInspection(Draft(cell, cursor)).Explain(withMembers);
 
     /// <summary>Runs one piece of C#.</summary>
     /// <param name="code">The piece.</param>
@@ -140,17 +151,28 @@ public sealed class CSharpSession(CSharpSessionOptions options) : ISessionVariab
         .WithEmitDebugInformation(true)
         .WithFileEncoding(Encoding.UTF8);
 
+    private CSharpDraft Draft(string cell, int cursor)
+    {
+        var code = CellPart.OnlyCSharp(cell);
+        Script<object> script;
+        if (_pending.Count == 0)
+            script = Next(code, "draft");
+        else
+            script = Declarations().ContinueWith<object>(code, _scriptOptions.WithFilePath("draft"));
+        return new(script.GetCompilation(), code, cursor);
+    }
+
+    /// <summary>The submission that makes variables of what magics have set.</summary>
+    private Script<object> Declarations() => Next(
+        string.Concat(_pending.Select(each => $"var {each.Key} = ({CSharpTypeName.Of(each.Value.Type)})valueFromMagic(\"{each.Key}\");\n")), "variables set by magics");
+
     private async Task DeclarePending(CancellationToken token)
     {
         if (_pending.Count == 0)
             return;
-        var declarations = new StringBuilder();
-        foreach (var (name, (value, type)) in _pending)
-        {
+        foreach (var (name, (value, _)) in _pending)
             _globals.Put(name, value);
-            declarations.Append("var ").Append(name).Append(" = (").Append(CSharpTypeName.Of(type)).Append(")valueFromMagic(\"").Append(name).Append("\");\n");
-        }
-        var script = Next(declarations.ToString(), "variables set by magics");
+        var script = Declarations();
         _state = await (_state is null ? script.RunAsync(_globals, token) : script.RunFromAsync(_state, token));
         _pending.Clear();
     }
