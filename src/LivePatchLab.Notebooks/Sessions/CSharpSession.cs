@@ -108,7 +108,7 @@ public sealed class CSharpSession(CSharpSessionOptions options) : ISessionVariab
                 return new(null, refused);
             await DeclarePending(token);
             // Leading empty lines make the compiler's line numbers those of the cell.
-            var script = Next(new string('\n', firstLine - 1) + CellPart.OnlyCSharp(code), CellName(cell));
+            var script = Next(InterruptChecks.AddTo(new string('\n', firstLine - 1) + CellPart.OnlyCSharp(code)), CellName(cell));
             var errors = script.Compile(token).Where(diagnostic => diagnostic.Severity == DiagnosticSeverity.Error).ToArray();
             if (errors.Length > 0)
                 return new(null, new(CellFailure.CompilationError, [.. errors.Select(error => Message(error, cell)).Distinct()]));

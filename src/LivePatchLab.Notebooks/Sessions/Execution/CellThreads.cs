@@ -6,7 +6,8 @@ namespace LivePatchLab.Notebooks;
 
 /// <summary>
 /// The threads on which a cell's own code runs, what follows its awaits included: only a thread of ours can be stopped by force. An interrupt climbs a ladder.
-/// The token asks. What does not listen is aborted by the runtime. What waits is woken. What is awaited is awaited no more, and what would follow never runs.
+/// The token asks. Then
+/// the checks that were written into the cell's loops throw (<see cref="InterruptChecks"/>). What has none is aborted by the runtime. What waits is woken. What is awaited is awaited no more, and what would follow never runs.
 /// A cell that even that does not reach is left behind, and the user is told so.
 /// </summary>
 /// <remarks>
@@ -20,7 +21,8 @@ internal sealed class CellThreads : SynchronizationContext
     /// <summary>Code that waits for its own tasks holds a thread for each; beyond so many the pool's threads serve, which cannot be stopped.</summary>
     private const int ThreadsMax = 16;
 
-    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(25);
+    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(15);
+    private static readonly TimeSpan PatienceWithChecks = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan PatienceWithMachines = TimeSpan.FromMilliseconds(400);
     private static readonly TimeSpan PatienceWithForce = TimeSpan.FromMilliseconds(15);
     private static readonly TimeSpan PatienceInAll = TimeSpan.FromSeconds(2);
@@ -225,10 +227,18 @@ internal sealed class CellThreads : SynchronizationContext
         var asked = Stopwatch.GetTimestamp();
         if (_ended.Wait(Patience))
             return;
+        CellInterruption.Begin();
+        if (_ended.Wait(PatienceWithChecks) || ForceUntilEnded(asked))
+            CellInterruption.End();
+    }
+
+    /// <summary>False when the cell is left behind: the checks in it stay on, so that it stops where it first can.</summary>
+    private bool ForceUntilEnded(long asked)
+    {
         while (_caller.IsListenedTo && Stopwatch.GetElapsedTime(asked) < PatienceWithMachines)
         {
             if (_ended.Wait(TimeSpan.FromMilliseconds(2)))
-                return;
+                return true;
         }
         if (!IsBusy())
             _stopped.TrySetException(new OperationCanceledException(_token));
@@ -237,13 +247,14 @@ internal sealed class CellThreads : SynchronizationContext
         while (!_ended.Wait(PatienceWithForce))
         {
             if (Stopwatch.GetElapsedTime(asked) > PatienceInAll)
-                _stopped.TrySetException(new CellLeftBehindException());
+                return !_stopped.TrySetException(new CellLeftBehindException());
             lock (_lock)
             {
                 foreach (var thread in _busy)
                     thread.Interrupt();
             }
         }
+        return true;
     }
 
     private bool IsBusy()
