@@ -7,7 +7,8 @@ namespace LivePatchLab.Notebooks;
 /// <summary>
 /// The threads on which a cell's own code runs, what follows its awaits included: only a thread of ours can be stopped by force. An interrupt climbs a ladder.
 /// The token asks. Then
-/// the checks that were written into the cell's loops throw (<see cref="InterruptChecks"/>). What has none is aborted by the runtime. What waits is woken. What is awaited is awaited no more, and what would follow never runs.
+/// the checks that were written into the cell's loops throw (<see cref="InterruptChecks"/>). What waits is woken. What is awaited is awaited no more, and what would follow
+/// never runs. What is left is aborted by the runtime.
 /// A cell that even that does not reach is left behind, and the user is told so.
 /// </summary>
 /// <remarks>
@@ -242,19 +243,28 @@ internal sealed class CellThreads : SynchronizationContext
         }
         if (!IsBusy())
             _stopped.TrySetException(new OperationCanceledException(_token));
+        // Before force: what is woken from a wait needs none.
+        Wake();
+        if (_ended.Wait(PatienceWithForce))
+            return true;
         // The call returns when the threads are aborted, which may be never.
         new Thread(_force.Cancel) { IsBackground = true, Name = "notebook abort" }.UnsafeStart();
         while (!_ended.Wait(PatienceWithForce))
         {
             if (Stopwatch.GetElapsedTime(asked) > PatienceInAll)
                 return !_stopped.TrySetException(new CellLeftBehindException());
-            lock (_lock)
-            {
-                foreach (var thread in _busy)
-                    thread.Interrupt();
-            }
+            Wake();
         }
         return true;
+    }
+
+    private void Wake()
+    {
+        lock (_lock)
+        {
+            foreach (var thread in _busy)
+                thread.Interrupt();
+        }
     }
 
     private bool IsBusy()
