@@ -115,16 +115,31 @@ public sealed unsafe class SmpMachine : IDisposable
     /// <summary>Runs the machine.</summary>
     /// <param name="until">Stop when this routine is complete; null to run on while there is anything to do.</param>
     /// <param name="clockLimitCycles">Stop when every CPU that can go on has reached this clock.</param>
-    /// <param name="cancellation">Looked at between quanta.</param>
+    /// <param name="cancellation">Looked at between quanta, and so is <see cref="CallerCancellation"/>.</param>
     /// <exception cref="OperationCanceledException">It was cancelled; the machine can be run on.</exception>
     public MachineStop Run(KernelRoutine? until = null, long clockLimitCycles = long.MaxValue, CancellationToken cancellation = default)
     {
         ObjectDisposedException.ThrowIf(_isDisposed, this);
+        var caller = CallerCancellation.Current;
+        caller?.StartListening();
+        try
+        {
+            return RunUntil(until, clockLimitCycles, cancellation, caller?.Token ?? default);
+        }
+        finally
+        {
+            caller?.StopListening();
+        }
+    }
+
+    private MachineStop RunUntil(KernelRoutine? until, long clockLimitCycles, CancellationToken cancellation, CancellationToken caller)
+    {
         _awaited = until;
         _stopRequested = until is { IsComplete: true };
         while (!_stopRequested)
         {
             cancellation.ThrowIfCancellationRequested();
+            caller.ThrowIfCancellationRequested();
             if (_ready.IsEmpty)
             {
                 return until is null && !_cpus.Any(c => c.IsWaiting) ? MachineStop.Idle : MachineStop.Deadlock;

@@ -24,6 +24,8 @@ internal sealed class LabSession
     public async Task<string> Error(string code)
         => (await _session.RunCellAsync(code, ++_cell, new OutputCollector(), CancellationToken.None)).Failure.ShouldNotBeNull().ToString();
 
+    public Task<CellResult> Run(string code, ICellOutput output, CancellationToken token = default) => _session.RunCellAsync(code, ++_cell, output, token);
+
     private static string FindRoot()
     {
         for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)

@@ -143,6 +143,19 @@ public sealed class SessionTests
         CSharpSession.IsComplete("var x = 1;").ShouldBeTrue();
     }
 
+    [Fact]
+    public void The_checks_for_interrupts_move_no_line()
+    {
+        const string code = "while (a)\n    b();\nfor (;;)\n{\n}\ndo c(); while (d); // e\nforeach (var f in g) foreach (var (h, i) in f)\n{\n    j();\n}\nvoid K() { l(); }\nm(() => { n(); });";
+        var check = $"global::{typeof(CellInterruption).FullName}.Check();";
+        var added = InterruptChecks.AddTo(code);
+        added.Split(check).Length.ShouldBe(8);
+        added.Replace(check, "", StringComparison.Ordinal).Split('\n').Length.ShouldBe(code.Split('\n').Length);
+        added.Split('\n')[1].ShouldEndWith("b();");
+        added.Split('\n')[8].ShouldEndWith("j();");
+        InterruptChecks.AddTo("while (a) {").ShouldBe("while (a) {");
+    }
+
     private static IEnumerable<int> Numbers()
     {
         yield return 1;

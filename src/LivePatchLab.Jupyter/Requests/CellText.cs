@@ -6,17 +6,18 @@ using LivePatchLab.Notebooks;
 namespace LivePatchLab.Jupyter;
 
 /// <summary>Answers what a frontend asks about a cell while it is being written: is it whole, what could come here, what is this.</summary>
-internal sealed class CellText(MagicTable magics)
+internal sealed class CellText(NotebookSession session)
 {
+    private MagicTable Magics => session.Magics;
+
     public JupyterReply IsComplete(JupyterRequest request)
     {
         var code = request.Text("code").ReplaceLineEndings("\n");
-        var lines = code.Split('\n');
-        foreach (var line in lines.Where(MagicLine.IsMagic))
+        foreach (var line in code.Split('\n').Where(MagicLine.IsMagic))
         {
             try
             {
-                MagicLine.Parse(line, magics);
+                MagicLine.Parse(line, Magics);
             }
             catch (UserErrorException)
             {
@@ -24,8 +25,7 @@ internal sealed class CellText(MagicTable magics)
             }
         }
 
-        // Magics are no C#; without them the rest is what the compiler will see.
-        return Answer(CSharpSession.Completeness(string.Join('\n', lines.Where(line => !MagicLine.IsMagic(line)))) switch
+        return Answer(CSharpSession.Completeness(code) switch
         {
             CodeCompleteness.Complete => "complete",
             CodeCompleteness.Incomplete => "incomplete",
@@ -40,42 +40,79 @@ internal sealed class CellText(MagicTable magics)
         }
     }
 
-    /// <summary>Magics, their parameters and the parameters' values. In C# nothing is completed yet.</summary>
+    /// <summary>In a magic line: magics, their parameters and the parameters' values. Elsewhere C#.</summary>
     public JupyterReply Complete(JupyterRequest request)
     {
         var code = request.Text("code");
         var cursor = Cursor(request, code);
-        var lineStart = code.LastIndexOf('\n', Math.Max(cursor - 1, 0)) + 1;
-        if (cursor == 0) lineStart = 0;
+        var lineStart = LineStart(code, cursor);
         var line = code[lineStart..cursor];
-        var wordStart = line.Length;
-        while (wordStart > 0 && !char.IsWhiteSpace(line[wordStart - 1])) wordStart--;
-        var word = line[wordStart..];
-        IEnumerable<string> offers = MagicLine.IsMagic(line) ? Offers(line[..wordStart]) : line == "#" ? magics.Select(magic => magic.Directive) : [];
+        CompletionList found;
+        if (MagicLine.IsMagic(line) || line == "#")
+        {
+            var wordStart = line.Length;
+            while (wordStart > 0 && !char.IsWhiteSpace(line[wordStart - 1])) wordStart--;
+            var offers = line == "#" ? Magics.Select(magic => magic.Directive) : Offers(line[..wordStart], ref wordStart, line);
+            var word = line[wordStart..];
+            found = new(lineStart + wordStart, cursor, [.. offers.Where(offer => offer.StartsWith(word, StringComparison.Ordinal)).Distinct()
+                .Select(offer => new CompletionItem(offer, offer.StartsWith('-') ? CompletionKind.Parameter : CompletionKind.Keyword, ""))]);
+        }
+        else
+        {
+            found = session.CSharp.Complete(code, cursor);
+        }
+
+        var (start, end) = (CodePoints(code, found.Start), CodePoints(code, found.End));
         return JupyterReply.Ok("complete_reply", new()
         {
-            ["matches"] = new JsonArray([.. offers.Where(offer => offer.StartsWith(word, StringComparison.Ordinal)).Distinct().Select(offer => (JsonNode)offer)]),
-            ["cursor_start"] = CodePoints(code, lineStart + wordStart),
-            ["cursor_end"] = CodePoints(code, cursor),
-            ["metadata"] = new JsonObject(),
+            ["matches"] = new JsonArray([.. found.Items.Select(item => (JsonNode)item.Text)]),
+            ["cursor_start"] = start,
+            ["cursor_end"] = end,
+            ["metadata"] = new JsonObject
+            {
+                ["_jupyter_types_experimental"] = new JsonArray([.. found.Items.Select(item => (JsonNode)new JsonObject
+                {
+                    ["start"] = start,
+                    ["end"] = end,
+                    ["text"] = item.Text,
+                    ["type"] = TypeName(item.Kind),
+                    ["signature"] = item.Signature,
+                })]),
+            },
         });
     }
 
-    /// <summary>Explains the magic of the cursor's line.</summary>
+    /// <summary>Explains the magic of the cursor's line, or the C# at the cursor.</summary>
     public JupyterReply Inspect(JupyterRequest request)
     {
         var code = request.Text("code");
         var cursor = Cursor(request, code);
-        var lineStart = cursor == 0 ? 0 : code.LastIndexOf('\n', cursor - 1) + 1;
-        var name = code[lineStart..].Split('\n', 2)[0].Split((char[]?)null, 2, StringSplitOptions.RemoveEmptyEntries).FirstOrDefault("");
-        var magic = MagicLine.IsMagic(name) ? magics.Find(name[Magic.Prefix.Length..]) : null;
-        return JupyterReply.Ok("inspect_reply", new()
+        var name = code[LineStart(code, cursor)..].Split('\n', 2)[0].Split((char[]?)null, 2, StringSplitOptions.RemoveEmptyEntries).FirstOrDefault("");
+        var data = new JsonObject();
+        if (MagicLine.IsMagic(name))
         {
-            ["found"] = magic is not null,
-            ["data"] = magic is null ? new JsonObject() : new JsonObject { [MimeBundle.Plain] = Explain(magic) },
-            ["metadata"] = new JsonObject(),
-        });
+            if (Magics.Find(name[Magic.Prefix.Length..]) is { } magic) data[MimeBundle.Plain] = Explain(magic);
+        }
+        else if (session.CSharp.Explain(code, cursor, withMembers: request.Number("detail_level", 0) > 0) is { } explanation)
+        {
+            data[MimeBundle.Plain] = explanation.ToString();
+            data[MimeBundle.Html] = explanation.ToHtml();
+        }
+
+        return JupyterReply.Ok("inspect_reply", new() { ["found"] = data.Count > 0, ["data"] = data, ["metadata"] = new JsonObject() });
     }
+
+    // The words for which JupyterLab has pictures.
+    private static string TypeName(CompletionKind kind) => kind switch
+    {
+        CompletionKind.Type => "class",
+        CompletionKind.Namespace => "module",
+        CompletionKind.Method => "function",
+        CompletionKind.Variable => "instance",
+        _ => kind.ToString().ToLowerInvariant(),
+    };
+
+    private static int LineStart(string code, int cursor) => cursor == 0 ? 0 : code.LastIndexOf('\n', cursor - 1) + 1;
 
     private static string Explain(Magic magic)
     {
@@ -92,13 +129,22 @@ internal sealed class CellText(MagicTable magics)
     }
 
     /// <param name="before">The line up to the word that is being written.</param>
-    private IEnumerable<string> Offers(string before)
+    /// <param name="wordStart">Where that word starts; in a list with commas, where its last item does.</param>
+    /// <param name="line">The line up to the cursor.</param>
+    private IEnumerable<string> Offers(string before, ref int wordStart, string line)
     {
         var words = before.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-        if (words.Length == 0) return magics.Select(magic => magic.Directive);
-        if (magics.Find(words[0][Magic.Prefix.Length..]) is not { } magic) return [];
+        if (words.Length == 0) return Magics.Select(magic => magic.Directive);
+        if (Magics.Find(words[0][Magic.Prefix.Length..]) is not { } magic) return [];
         var open = words[^1].StartsWith("--", StringComparison.Ordinal) ? magic.Parameter(words[^1][2..]) : null;
-        if (open is { Flag: false }) return open.Values?.Invoke() ?? [];
+        if (open is { Flag: false })
+        {
+            if (!open.Many) return open.Values?.Invoke() ?? [];
+            var given = line[wordStart..].Split(',')[..^1];
+            wordStart = Math.Max(wordStart, line.LastIndexOf(',') + 1);
+            return open.Values?.Invoke().Except(given) ?? [];
+        }
+
         var left = magic.Parameters.Where(parameter => !words.Contains("--" + parameter.Name)).ToArray();
         return [.. left.Where(parameter => parameter.Positional && words.Length == 1).SelectMany(parameter => parameter.Values?.Invoke() ?? []), .. left.Select(parameter => "--" + parameter.Name)];
     }

@@ -17,7 +17,7 @@ internal sealed class RequestDispatcher(NotebookSession session, MessageCodec co
     private static readonly string[] NeedSession = ["execute_request", "is_complete_request", "complete_request", "inspect_request", "history_request"];
 
     private readonly SessionHistory _history = new();
-    private readonly CellText _text = new(session.Magics);
+    private readonly CellText _text = new(session);
     private CellExecution? _execution;
 
     private CellExecution Execution => LazyInitializer.EnsureInitialized(ref _execution, () => new CellExecution(session, _history, frontend, memory));

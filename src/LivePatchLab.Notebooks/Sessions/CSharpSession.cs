@@ -1,32 +1,31 @@
 using System.Collections.Concurrent;
 using System.Reflection;
-using System.Runtime;
 using System.Text;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
 using Microsoft.CodeAnalysis.CSharp.Scripting;
 using Microsoft.CodeAnalysis.Scripting;
+using Microsoft.CodeAnalysis.Scripting.Hosting;
+using LivePatchLab.Linux;
 
 namespace LivePatchLab.Notebooks;
 
 /// <summary>A chain of C# submissions (Roslyn scripting): each sees the variables, types and usings of those before it.</summary>
 public sealed class CSharpSession(CSharpSessionOptions options) : ISessionVariables
 {
-    private const int StackBytes = 64 << 20;
-
-    /// <summary>How long a cell may take to stop by itself, and then by force, before we say that it has not.</summary>
-    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(400);
-    private static readonly TimeSpan PatienceWithForce = TimeSpan.FromSeconds(3);
-
     private static readonly ConcurrentDictionary<CSharpSessionOptions, ScriptOptions> ScriptOptionsOf = new(ReferenceEqualityComparer.Instance);
     private static readonly Lazy<Task> Warming = new(() => Task.Run(
         () => new CSharpSession(CSharpSessionOptions.Lab).RunAsync("var warm = new[] { 1 }.Select(one => one + 1).ToList(); warm.Count", 1, 1, new NoOutput(), CancellationToken.None)));
 
     private readonly CellGlobals _globals = new();
+    private readonly SessionReferences _references = new();
+    private readonly InteractiveAssemblyLoader _loader = new();
     private readonly Dictionary<string, (object? Value, Type Type)> _pending = new(StringComparer.Ordinal);
     private readonly HashSet<Assembly> _brought = [typeof(object).Assembly, .. options.References];
     private ScriptOptions _scriptOptions = ScriptOptionsOf.GetOrAdd(options, BaseOptions);
     private ScriptState<object>? _state;
+    private DraftCompilation? _draft;
+    private int _pendingVersion;
 
     public CSharpSession() : this(CSharpSessionOptions.Lab) { }
 
@@ -42,6 +41,7 @@ public sealed class CSharpSession(CSharpSessionOptions options) : ISessionVariab
             throw new UserErrorException($"'{name}' cannot be the name of a C# variable");
         var nameable = CSharpTypeName.Nameable(type);
         _pending[name] = (value, nameable);
+        _pendingVersion++;
         // A magic may bring a type of an assembly that no cell has named yet.
         foreach (var assembly in CSharpTypeName.Assemblies(nameable).Where(assembly => !assembly.IsDynamic && assembly.Location.Length > 0))
         {
@@ -68,16 +68,27 @@ public sealed class CSharpSession(CSharpSessionOptions options) : ISessionVariab
 
     /// <summary>Whether Enter should run this text: it is whole, or wrong in a way that more lines cannot mend.</summary>
     public static bool IsComplete(string code)
-        => SyntaxFactory.IsCompleteSubmission(CSharpSyntaxTree.ParseText(code, new CSharpParseOptions(kind: SourceCodeKind.Script)));
+        => SyntaxFactory.IsCompleteSubmission(CSharpSyntaxTree.ParseText(CellPart.OnlyCSharp(code), new CSharpParseOptions(kind: SourceCodeKind.Script)));
 
     /// <summary>As <see cref="IsComplete"/>, and tells what is whole from what no more lines can mend.</summary>
     public static CodeCompleteness Completeness(string code)
     {
-        var tree = CSharpSyntaxTree.ParseText(code, new CSharpParseOptions(kind: SourceCodeKind.Script));
+        var tree = CSharpSyntaxTree.ParseText(CellPart.OnlyCSharp(code), new CSharpParseOptions(kind: SourceCodeKind.Script));
         return !SyntaxFactory.IsCompleteSubmission(tree) ? CodeCompleteness.Incomplete
             : tree.GetDiagnostics().Any(diagnostic => diagnostic.Severity == DiagnosticSeverity.Error) ? CodeCompleteness.Invalid
             : CodeCompleteness.Complete;
     }
+
+    /// <summary>What could stand at a place of a cell that is being written. Sees what earlier cells have declared; runs nothing.</summary>
+    /// <param name="cell">The whole cell, its magics included; it need not compile.</param>
+    /// <param name="cursor">Where, in UTF-16 units.</param>
+    public CompletionList Complete(string cell, int cursor) => new CSharpCompletion(Draft(cell, cursor)).Complete();
+
+    /// <summary>What is known of the name at a place of a cell, or of the method whose arguments are written there; null when there is neither.</summary>
+    /// <param name="cell">The whole cell, its magics included; it need not compile.</param>
+    /// <param name="cursor">Where, in UTF-16 units.</param>
+    /// <param name="withMembers">With the members of a type.</param>
+    public SymbolExplanation? Explain(string cell, int cursor, bool withMembers = false) => new CSharpInspection(Draft(cell, cursor)).Explain(withMembers);
 
     /// <summary>Runs one piece of C#.</summary>
     /// <param name="code">The piece.</param>
@@ -93,21 +104,51 @@ public sealed class CSharpSession(CSharpSessionOptions options) : ISessionVariab
     {
         try
         {
+            if (await AddReferences(code, cell, firstLine, token) is { } refused)
+                return new(null, refused);
             await DeclarePending(token);
             // Leading empty lines make the compiler's line numbers those of the cell.
-            var script = Next(new string('\n', firstLine - 1) + code, CellName(cell));
+            var script = Next(InterruptChecks.AddTo(new string('\n', firstLine - 1) + CellPart.OnlyCSharp(code)), CellName(cell));
             var errors = script.Compile(token).Where(diagnostic => diagnostic.Severity == DiagnosticSeverity.Error).ToArray();
             if (errors.Length > 0)
                 return new(null, new(CellFailure.CompilationError, [.. errors.Select(error => Message(error, cell)).Distinct()]));
-            var state = await Execute(script, token);
-            _state = state;
-            if (state.Exception is not null)
-                return Failed(state.Exception, cell, token);
-            return state.ReturnValue is null or DisplayHandle ? CellResult.Nothing : new(Formatter.Bundle(state.ReturnValue), null);
+            return await Execute(script, cell, token);
         }
         catch (Exception failure)
         {
             return Failed(failure, cell, token);
+        }
+    }
+
+    /// <summary>Loads what lines like <c>#r "nuget: Id"</c> ask for, wherever they stand; answers with what was wrong, or null.</summary>
+    private async Task<CellFailure?> AddReferences(string code, int cell, int firstLine, CancellationToken token)
+    {
+        var lines = code.ReplaceLineEndings("\n").Split('\n').Index().Where(line => ReferenceDirective.IsDirective(line.Item)).ToArray();
+        if (lines.Length == 0)
+            return null;
+        var at = firstLine + lines[0].Index;
+        try
+        {
+            var directives = new List<ReferenceDirective>();
+            foreach (var (index, line) in lines)
+            {
+                at = firstLine + index;
+                directives.Add(ReferenceDirective.Parse(line));
+            }
+            at = firstLine + lines[0].Index;
+            var scope = CellScope.Current;
+            foreach (var assembly in await _references.AddAsync(directives, text => scope?.Report(new(0, directives.Count, text)), token))
+            {
+                _loader.RegisterDependency(assembly);
+                if (_brought.Add(assembly))
+                    _scriptOptions = _scriptOptions.AddReferences(assembly);
+            }
+            _draft = null;
+            return null;
+        }
+        catch (Exception failure) when (failure is UserErrorException or UnsupportedInputException)
+        {
+            return new(CellFailure.UserError, [new(cell, at, failure.Message)]);
         }
     }
 
@@ -126,7 +167,7 @@ public sealed class CSharpSession(CSharpSessionOptions options) : ISessionVariab
     {
         var scriptOptions = _scriptOptions.WithFilePath(file);
         return _state is null
-            ? CSharpScript.Create(code, scriptOptions, typeof(CellGlobals))
+            ? CSharpScript.Create(code, scriptOptions, typeof(CellGlobals), _loader)
             : _state.Script.ContinueWith<object>(code, scriptOptions);
     }
 
@@ -140,69 +181,65 @@ public sealed class CSharpSession(CSharpSessionOptions options) : ISessionVariab
         .WithEmitDebugInformation(true)
         .WithFileEncoding(Encoding.UTF8);
 
+    private CSharpDraft Draft(string cell, int cursor)
+    {
+        var code = CellPart.OnlyCSharp(cell);
+        // With another text in its place the compilation keeps what it knows of all that is referred to, which is by far the most of it.
+        if (_draft is not { } draft || draft.After != _state || draft.Pending != _pendingVersion)
+        {
+            var script = _pending.Count == 0 ? Next("", "draft") : Declarations().ContinueWith<object>("", _scriptOptions.WithFilePath("draft"));
+            draft = new(_state, _pendingVersion, script.GetCompilation());
+        }
+        var old = draft.Compilation.SyntaxTrees.Single();
+        var tree = CSharpSyntaxTree.ParseText(code, (CSharpParseOptions)old.Options, old.FilePath, Encoding.UTF8);
+        _draft = draft with { Compilation = draft.Compilation.ReplaceSyntaxTree(old, tree) };
+        return new(_draft.Compilation, code, cursor);
+    }
+
+    /// <summary>The submission that makes variables of what magics have set.</summary>
+    private Script<object> Declarations() => Next(
+        string.Concat(_pending.Select(each => $"var {each.Key} = ({CSharpTypeName.Of(each.Value.Type)})valueFromMagic(\"{each.Key}\");\n")), "variables set by magics");
+
     private async Task DeclarePending(CancellationToken token)
     {
         if (_pending.Count == 0)
             return;
-        var declarations = new StringBuilder();
-        foreach (var (name, (value, type)) in _pending)
-        {
+        foreach (var (name, (value, _)) in _pending)
             _globals.Put(name, value);
-            declarations.Append("var ").Append(name).Append(" = (").Append(CSharpTypeName.Of(type)).Append(")valueFromMagic(\"").Append(name).Append("\");\n");
-        }
-        var script = Next(declarations.ToString(), "variables set by magics");
+        var script = Declarations();
         _state = await (_state is null ? script.RunAsync(_globals, token) : script.RunFromAsync(_state, token));
         _pending.Clear();
     }
 
-    /// <summary>
-    /// Runs on a thread of its own, because only such a thread can be stopped by force: first the token asks; a loop that does not listen is aborted by the
-    /// runtime; a cell that even that does not reach is left behind, and the user is told so.
-    /// </summary>
-    private async Task<ScriptState<object>> Execute(Script<object> script, CancellationToken token)
+    /// <summary>Runs it, and makes a picture of its value: what a value says of itself is the user's code too, and may not end.</summary>
+    private async Task<CellResult> Execute(Script<object> script, int cell, CancellationToken token)
     {
-        using var force = new CancellationTokenSource();
-        using var giveUp = new CancellationTokenSource();
-        using var asked = token.UnsafeRegister(_ =>
-        {
-            force.CancelAfter(Patience);
-            giveUp.CancelAfter(PatienceWithForce);
-        }, null);
-        var state = _state;
-        var forced = force.Token;
-        var started = new TaskCompletionSource<Task<ScriptState<object>>>(TaskCreationOptions.RunContinuationsAsynchronously);
-        var thread = new Thread(() => started.SetFrom(() => RunUntil(forced, () => state is null
-            ? script.RunAsync(_globals, _ => true, CancellationToken.None)
-            : script.RunFromAsync(state, _ => true, CancellationToken.None))), StackBytes)
-        {
-            IsBackground = true,
-            Name = "notebook cell",
-        };
-        thread.Start();
+        var threads = new CellThreads(token);
+        ScriptState<object>? reached = null;
         try
         {
-            // A cell that awaits has left its thread; then only the token can stop it.
-            return await (await started.Task.WaitAsync(giveUp.Token)).WaitAsync(giveUp.Token);
-        }
-        catch (OperationCanceledException) when (giveUp.IsCancellationRequested)
-        {
-            throw new CellLeftBehindException();
+            return await threads.RunAsync(async () =>
+            {
+                reached = await (_state is null
+                    ? script.RunAsync(_globals, _ => true, CancellationToken.None)
+                    : script.RunFromAsync(_state, _ => true, CancellationToken.None));
+                return reached.Exception is not null ? Failed(reached.Exception, cell, token)
+                    : reached.ReturnValue is null or DisplayHandle ? CellResult.Nothing
+                    : new(Formatter.Bundle(reached.ReturnValue), null);
+            });
         }
         finally
         {
-            if (force.IsCancellationRequested)
+            // What the cell has declared is there even when its value could not be shown.
+            if (reached is not null)
+                _state = reached;
+            if (threads.WasForced)
                 ConsoleCapture.Renew();
         }
     }
 
-    private static Task<ScriptState<object>> RunUntil(CancellationToken forced, Func<Task<ScriptState<object>>> run)
-    {
-        Task<ScriptState<object>>? running = null;
-#pragma warning disable SYSLIB0046 // Made for hosts of scripts, which is what this is; whatever else stops a loop that does not listen ends the process.
-        ControlledExecution.Run(() => running = run(), forced);
-#pragma warning restore SYSLIB0046
-        return running!;
-    }
+    /// <summary>What the next submission is bound with, as long as no cell has run and no magic has set anything.</summary>
+    private sealed record DraftCompilation(ScriptState<object>? After, int Pending, Compilation Compilation);
 
     private sealed class NoOutput : ICellOutput
     {
@@ -224,22 +261,4 @@ public enum CodeCompleteness
 
     /// <summary>Wrong, whatever follows.</summary>
     Invalid,
-}
-
-/// <summary>An interrupted cell has not stopped.</summary>
-internal sealed class CellLeftBehindException() : Exception("interrupted, but its code does not stop and still runs in the background; restart to be rid of it");
-
-file static class TaskCompletion
-{
-    public static void SetFrom<T>(this TaskCompletionSource<T> source, Func<T> make)
-    {
-        try
-        {
-            source.SetResult(make());
-        }
-        catch (Exception failure)
-        {
-            source.SetException(failure);
-        }
-    }
 }

@@ -13,7 +13,7 @@ internal static partial class CellErrors
         var cause = Unwrapped(exception);
         if (cause is CellLeftBehindException)
             return new(CellFailure.Interrupted, [new(cell, null, cause.Message)]);
-        if (cause is OperationCanceledException && token.IsCancellationRequested)
+        if (token.IsCancellationRequested && IsInterruption(cause))
             return new(CellFailure.Interrupted, [new(cell, null, "interrupted")]);
         var (line, deeper) = Place(cause, cellName);
         if (cause is UserErrorException or BadInputException or UnsupportedInputException)
@@ -29,6 +29,11 @@ internal static partial class CellErrors
         AggregateException { InnerExceptions.Count: 1 } or TargetInvocationException { InnerException: not null } => Unwrapped(exception.InnerException!),
         _ => exception,
     };
+
+    /// <summary>What code throws that the token, or the force after it, has stopped; of a loop on several threads, what each of them has thrown.</summary>
+    private static bool IsInterruption(Exception exception)
+        => exception is OperationCanceledException or ThreadInterruptedException or ThreadAbortException
+            || (exception is AggregateException several && several.InnerExceptions.All(IsInterruption));
 
     private static string OneLine(string message) => message.ReplaceLineEndings(" ").Trim();
 

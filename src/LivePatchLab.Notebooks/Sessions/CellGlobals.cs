@@ -28,6 +28,7 @@ public sealed class CellGlobals
     public void progress(long done, long total, string text) => CellScope.Current?.Report(new(done, total, text));
 
     /// <summary>A value that a magic has set: the first half of the declaration that the session generates for it.</summary>
+    [System.ComponentModel.EditorBrowsable(System.ComponentModel.EditorBrowsableState.Never)]
     public object? valueFromMagic(string name) => _fromMagics[name];
 
     internal void Put(string name, object? value) => _fromMagics[name] = value;
