@@ -8,6 +8,7 @@ namespace LivePatchLab.Jupyter;
 internal sealed class CellExecution(NotebookSession session, SessionHistory history, IOPub iopub)
 {
     private readonly Lock _lock = new();
+    private readonly FigureImages? _images = FigureImages.FromEnvironment(line => Console.Error.WriteLine("livepatch: " + line));
     private CancellationTokenSource? _running;
 
     /// <summary>How many cells have been counted.</summary>
@@ -52,11 +53,12 @@ internal sealed class CellExecution(NotebookSession session, SessionHistory hist
         if (stored) history.Add(++Count, code);
         if (!silent) iopub.Publish(request, "execute_input", new() { ["code"] = code, ["execution_count"] = Count });
 
-        var output = new JupyterCellOutput(iopub, request, Count);
+        var output = new JupyterCellOutput(iopub, request, Count, new(_images));
         var cell = Math.Max(Count, 1);
         var result = string.IsNullOrWhiteSpace(code) ? CellResult.Nothing : session.RunCellAsync(code, cell, output, token).GetAwaiter().GetResult();
         var expressions = result.Succeeded ? Evaluate(request, cell, output, token) : [];
         output.EndProgress();
+        output.SendImages(silent ? null : result.Value, token);
         if (result.Failure is { } failure)
         {
             failed = request.Flag("stop_on_error", true);
@@ -69,7 +71,7 @@ internal sealed class CellExecution(NotebookSession session, SessionHistory hist
 
         failed = false;
         if (result.Value is { } value && !silent)
-            iopub.Publish(request, "execute_result", new() { ["execution_count"] = Count, ["data"] = JupyterCellOutput.Data(value), ["metadata"] = new JsonObject() });
+            iopub.Publish(request, "execute_result", new() { ["execution_count"] = Count, ["data"] = JupyterCellOutput.Data(value), ["metadata"] = JupyterCellOutput.Metadata(value) });
         return JupyterReply.Ok("execute_reply", new() { ["execution_count"] = Count, ["payload"] = new JsonArray(), ["user_expressions"] = expressions });
     }
 

@@ -6,7 +6,7 @@ using LivePatchLab.Notebooks;
 namespace LivePatchLab.Jupyter;
 
 /// <summary>Sends what a cell shows to the frontends, while it runs.</summary>
-internal sealed class JupyterCellOutput(IOPub iopub, JupyterRequest request, int cell) : ICellOutput
+internal sealed class JupyterCellOutput(IOPub iopub, JupyterRequest request, int cell, CellImages images) : ICellOutput
 {
     /// <summary>Work that is done sooner than this shows no progress, and progress is shown no oftener.</summary>
     private static readonly TimeSpan ProgressInterval = TimeSpan.FromMilliseconds(250);
@@ -44,6 +44,15 @@ internal sealed class JupyterCellOutput(IOPub iopub, JupyterRequest request, int
         lock (_lock) _progress?.Invoke(new MimeBundle(MimeBundle.Plain, "").Set(MimeBundle.Html, ""));
     }
 
+    /// <summary>The cell has ended: what was shown without its image is shown again with it, and its result gets one too, as far as they are drawn in time.</summary>
+    public void SendImages(MimeBundle? result, CancellationToken token)
+    {
+        foreach (var (id, bundle) in images.Await(result, token)) Publish("update_display_data", bundle, id);
+    }
+
+    /// <summary>What a frontend is told about the forms of an output.</summary>
+    public static JsonObject Metadata(MimeBundle bundle) => bundle.Has(MimeBundle.Png) && bundle.Picture is { } picture ? picture.Metadata() : [];
+
     /// <summary>An output in all its forms as messages carry it.</summary>
     public static JsonObject Data(MimeBundle bundle)
     {
@@ -53,5 +62,11 @@ internal sealed class JupyterCellOutput(IOPub iopub, JupyterRequest request, int
     }
 
     private void Send(string type, MimeBundle bundle, string id)
-        => iopub.Publish(request, type, new() { ["data"] = Data(bundle), ["metadata"] = new JsonObject(), ["transient"] = new JsonObject { ["display_id"] = id } });
+    {
+        images.Show(id, bundle);
+        Publish(type, bundle, id);
+    }
+
+    private void Publish(string type, MimeBundle bundle, string id)
+        => iopub.Publish(request, type, new() { ["data"] = Data(bundle), ["metadata"] = Metadata(bundle), ["transient"] = new JsonObject { ["display_id"] = id } });
 }
