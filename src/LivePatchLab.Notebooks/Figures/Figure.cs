@@ -1,4 +1,3 @@
-using System.Text;
 using System.Text.Json.Nodes;
 
 namespace LivePatchLab.Notebooks;
@@ -88,13 +87,7 @@ public sealed record Figure(string Title) : IPictured
 
     public DataTable ToTable(int rowsMax = int.MaxValue) => FigureTable.Of(this, rowsMax);
 
-    public string ToHtml()
-    {
-        var html = new StringBuilder("<figure style=\"margin:0;max-width:800px\">").Append(ToSvg());
-        html.Append("<figcaption>").Append(HtmlText.Escape(FullCaption)).Append("</figcaption>");
-        html.Append("<details class=\"").Append(DataClass).Append("\"><summary>Data</summary>").Append(ToTable(HtmlRowsMax).ToHtml()).Append("</details></figure>");
-        return html.ToString();
-    }
+    public string ToHtml() => FigureHtml.Of(ToSvg(), FullCaption, ToTable(HtmlRowsMax));
 
     Picture? IPictured.Picture => Traces.Count == 0 ? null : Picture;
 
