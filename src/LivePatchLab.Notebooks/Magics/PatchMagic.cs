@@ -22,7 +22,7 @@ internal static class PatchMagic
             new("machine", "the C# variable that holds the machine") { Default = "machine" },
             new("name", "the C# variable that takes the result") { Default = "run" },
         ],
-        Examples = ["#!patch --engine text_poke_bp_list", "#!patch --engine text_poke_bp --sites 100 --name one_by_one", "#!patch --engine text_poke_bp_list --back", "#!patch --engine text_poke_bp_list --sites 1 --show timeline"],
+        Examples = ["#!patch --engine text_poke_bp_list", "#!patch --engine text_poke_bp --sites 100 --name one_by_one", "#!patch --engine text_poke_bp_list --sites 1 --show timeline", "#!patch --engine text_poke_bp_list --back"],
     };
 
     private static Task Run(MagicCall call)

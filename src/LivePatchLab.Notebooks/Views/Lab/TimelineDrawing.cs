@@ -17,6 +17,7 @@ internal sealed class TimelineDrawing
     private const double Right = SvgCanvas.Width - 18;
     private const double NarrowPixels = 1.5;
     private const int ArrowsMax = 250;
+    private const int BoxesMax = 1500;
 
     private static readonly (SpanKind Kind, string Name)[] Kinds =
     [
@@ -27,6 +28,7 @@ internal sealed class TimelineDrawing
     private readonly SvgCanvas _svg = new();
     private readonly int _lanes;
     private readonly double _laneHeight;
+    private readonly (int Cpu, SpanKind Kind, double From, double To)[] _boxes;
     private double _top;
 
     public TimelineDrawing(PatchRecording recording)
@@ -34,10 +36,18 @@ internal sealed class TimelineDrawing
         _recording = recording;
         _lanes = Math.Min(recording.Run.Cpus, LanesMax);
         _laneHeight = Math.Clamp(280.0 / _lanes, 15, 44);
+        var narrow = NarrowPixels;
+        do
+        {
+            _boxes = [.. Enumerable.Range(0, _lanes).SelectMany(cpu => Boxes(cpu, narrow))];
+            narrow *= 2;
+        }
+        while (_boxes.Length > BoxesMax && narrow < Right);
+        Merged = recording.Spans.Count(span => span.Cpu.Index < _lanes) - _boxes.Length;
     }
 
     /// <summary>Spans that were drawn as part of another.</summary>
-    public int Merged { get; private set; }
+    public int Merged { get; }
 
     /// <summary>IPIs that have no arrow of their own.</summary>
     public int ArrowsLeftOut { get; private set; }
@@ -81,14 +91,15 @@ internal sealed class TimelineDrawing
 
     private void Phases()
     {
-        var drawn = Widest(_recording.Phases.Select(phase => (phase, AtX(phase.StartCycles), AtX(phase.EndCycles))));
+        var drawn = Widest(_recording.Phases.Select(phase => (phase, AtX(phase.StartCycles), AtX(phase.EndCycles))), NarrowPixels);
         if (drawn.Count == 0) return;
         _svg.Text(Left - 8, _top + 13, "phase", "text-anchor=\"end\"");
-        foreach (var (i, (phase, from, to, _)) in drawn.Index())
+        foreach (var (i, (phase, from, to, count)) in drawn.Index())
         {
             _svg.Rectangle(from, _top, Math.Max(to - from, 0.5), 18, $"fill-opacity=\"{(i % 2 == 0 ? "0.16" : "0.07")}\"");
             _svg.Line(from, _top, from, _top + 18 + 6 + (_lanes * _laneHeight), "stroke=\"currentColor\" stroke-opacity=\"0.25\" stroke-dasharray=\"2 3\"");
-            if (phase.Name.Length * SvgCanvas.CharacterWidth < to - from) _svg.Text((from + to) / 2, _top + 13, phase.Name, "text-anchor=\"middle\"");
+            var name = count == 1 ? phase.Name : "many, in turn";
+            if (name.Length * SvgCanvas.CharacterWidth < to - from) _svg.Text((from + to) / 2, _top + 13, name, "text-anchor=\"middle\"");
         }
 
         _top += 24;
@@ -100,29 +111,23 @@ internal sealed class TimelineDrawing
         _svg.Text(Left - 8, middle + 4, string.Create(CultureInfo.InvariantCulture, $"CPU {cpu}"), $"text-anchor=\"end\"{(cpu == 0 ? " font-weight=\"600\"" : "")}");
         _svg.Line(Left, top, Right, top, "stroke=\"currentColor\" stroke-opacity=\"0.12\"");
         if (_recording.Activities[cpu] == CpuActivity.Guest) _svg.Rectangle(Left, middle - 2, Right - Left, 4, "fill-opacity=\"0.35\"");
-        foreach (var (kind, _) in Kinds)
-        {
-            var spans = _recording.Spans.Where(span => span.Cpu.Index == cpu && span.Kind == kind).OrderBy(span => span.StartCycles);
-            foreach (var (_, from, to, _) in Widest(spans.Select(span => (span, AtX(span.StartCycles), AtX(span.EndCycles)))))
-                Box(kind, from, to - from, top + 2, _laneHeight - 4);
-        }
+        foreach (var (_, kind, from, to) in _boxes.Where(box => box.Cpu == cpu)) Box(kind, from, to - from, top + 2, _laneHeight - 4);
     }
 
+    private IEnumerable<(int Cpu, SpanKind Kind, double From, double To)> Boxes(int cpu, double narrow) => Kinds.SelectMany(each => Widest(
+        _recording.Spans.Where(span => span.Cpu.Index == cpu && span.Kind == each.Kind).OrderBy(span => span.StartCycles).Select(span => (span, AtX(span.StartCycles), AtX(span.EndCycles))),
+        narrow).Select(box => (cpu, each.Kind, box.From, box.To)));
+
     /// <summary>Neighbours of which one is too narrow to be seen become one.</summary>
-    private List<(T What, double From, double To, int Count)> Widest<T>(IEnumerable<(T What, double From, double To)> spans)
+    private static List<(T What, double From, double To, int Count)> Widest<T>(IEnumerable<(T What, double From, double To)> spans, double narrow)
     {
         var drawn = new List<(T What, double From, double To, int Count)>();
         foreach (var (what, from, to) in spans)
         {
-            if (drawn.Count > 0 && drawn[^1] is var last && from - last.To < 0.75 && (to - from < NarrowPixels || last.To - last.From < NarrowPixels || last.Count > 1))
-            {
+            if (drawn.Count > 0 && drawn[^1] is var last && from - last.To < narrow / 2 && (to - from < narrow || last.To - last.From < narrow || last.Count > 1))
                 drawn[^1] = last with { To = Math.Max(to, last.To), Count = last.Count + 1 };
-                Merged++;
-            }
             else
-            {
                 drawn.Add((what, from, to, 1));
-            }
         }
 
         return drawn;
