@@ -27,6 +27,7 @@ public sealed class PatchRecordingTests
         var run = recording.Run;
         recording.Ipis.Count.ShouldBe((int)run.Ipis);
         recording.Ipis.ShouldAllBe(ipi => ipi.From == new CpuId(0) && ipi.To != new CpuId(0) && ipi.TakenCycles > ipi.SentCycles);
+        recording.Ipis.ShouldAllBe(ipi => recording.Spans.Any(span => span.Kind == SpanKind.Interrupt && span.Cpu == ipi.To && span.StartCycles == ipi.TakenCycles));
         recording.Spans.Count(span => span.Kind == SpanKind.Interrupt).ShouldBe((int)run.Ipis);
         recording.Spans.Count(span => span.Kind == SpanKind.Trap).ShouldBe((int)run.Int3Hits);
         recording.Spans.Count(span => span.Kind == SpanKind.Sync).ShouldBe((int)run.SyncRounds);

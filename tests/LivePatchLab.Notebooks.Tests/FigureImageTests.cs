@@ -11,7 +11,7 @@ public sealed class FigureImageTests : IDisposable
     public void Dispose() => _cache.Dispose();
 
     [ChromiumFact]
-    public async Task A_figure_gets_an_image_of_twice_its_size_and_the_browser_leaves_nothing_behind()
+    public async Task A_figure_gets_an_image_of_half_as_many_pixels_again_and_the_browser_leaves_nothing_behind()
     {
         int shell;
         string profile;
@@ -23,7 +23,7 @@ public sealed class FigureImageTests : IDisposable
             Process.GetProcessById(shell).HasExited.ShouldBeFalse();
             Directory.Exists(profile).ShouldBeTrue();
         }
-        SizeOf(Png(bundle)).ShouldBe((1600, (int)(2 * bundle.Picture!.Height)));
+        SizeOf(Png(bundle)).ShouldBe((1200, (int)Math.Ceiling(1.5 * bundle.Picture!.Height)));
         Png(bundle).Length.ShouldBeLessThan(150_000);
         IsThere(shell).ShouldBeFalse();
         Directory.Exists(profile).ShouldBeFalse();

@@ -95,7 +95,7 @@ internal sealed class PatchRecorder : IDisposable
     private void OnIpi(IpiEvent e)
     {
         _lanes[e.To.Index].Handlers++;
-        if (HasRoom()) _ipis.Add(new(e.From, Since(e.SentClockCycles), e.To, Since(e.ClockCycles)));
+        if (HasRoom()) _ipis.Add(new(e.From, Since(e.SentClockCycles), e.To, Since(e.ClockCycles - _lab.Machine.Costs.InterruptEntry.Cycles)));
     }
 
     private void OnHandlerLeft(HandlerLeftEvent e)

@@ -99,7 +99,7 @@ internal sealed class FigureDrawing(Figure figure)
                 var x = _left + (band * (categories.IndexOf(traces[i].Categories[j]) + 0.1)) + (bar * i);
                 var end = _bottom - (y.Place(value) * (_bottom - _top));
                 _svg.Rectangle(x, Math.Min(end, zero), bar - 1, Math.Abs(zero - end), $"fill=\"{TraceStyle.Colour(i)}\"");
-                if (labelled)
+                if (labelled && !(value == 0 && traces[i].IsHistogram))
                     _svg.Text(x + (bar / 2), value >= 0 ? end - 4 : end + 13, AxisTicks.Readable(value, figure.YAxis.HasPrefixes ? figure.YAxis.Unit : ""), "text-anchor=\"middle\" font-size=\"11\"");
             }
         }

@@ -59,7 +59,7 @@ internal sealed class FigureImageCache(string folder, long bytesMax)
 
     private string PathOf(Picture picture)
     {
-        var key = SHA256.HashData(Encoding.UTF8.GetBytes($"{RendererVersion} {HeadlessChromium.PixelsPerUnit}\n{picture.Svg}"));
+        var key = SHA256.HashData(Encoding.UTF8.GetBytes($"{RendererVersion}\n{picture.Svg}"));
         return Path.Combine(folder, Convert.ToHexStringLower(key) + ".png");
     }
 }

@@ -10,8 +10,8 @@ namespace LivePatchLab.Notebooks;
 /// </summary>
 internal sealed class HeadlessChromium : IDisposable
 {
-    /// <summary>Pixels of the image for one of the page: lines and letters stay sharp on screens of today and in print.</summary>
-    public const int PixelsPerUnit = 2;
+    /// <summary>Pixels of the image for one of the page: letters stay clear in print and on dense screens, and a figure stays below 150 kB.</summary>
+    public const double PixelsPerUnit = 1.5;
 
     private const string Variable = "LIVEPATCH_CHROMIUM";
     private static readonly string[] Names = ["chromium", "chromium-browser", "google-chrome", "chrome", "msedge"];

@@ -16,8 +16,8 @@ public sealed record Picture(string Svg, string Alt)
     public double Height => _size.Value.Height;
 
     /// <summary>
-    /// What goes beside the image into an output's metadata: its size on the page, as Jupyter's message specification has it, since the image has twice as many
-    /// pixels; and the words for those who do not see it, where nbconvert looks for them (jupyter/nbconvert #1112).
+    /// What goes beside the image into an output's metadata: its size on the page, as Jupyter's message specification has it, since the image has more
+    /// pixels than that; and the words for those who do not see it, where nbconvert looks for them (jupyter/nbconvert #1112).
     /// </summary>
     public JsonObject Metadata() => new() { [MimeBundle.Png] = new JsonObject { ["alt"] = Alt, ["width"] = (int)Width, ["height"] = (int)Height } };
 

@@ -18,7 +18,7 @@ internal static class SiteBytesView
         var svg = new SvgCanvas();
         var title = $"The bytes at {bytes.Site.Address}";
         svg.Title(title);
-        SiteStrip.Draw(svg, bytes, AtX, end, 40, 30);
+        SiteStrip.Draw(svg, bytes, AtX, (first, end), 40, 30);
         var ticks = new AxisTicks(new("", "s"), [bytes.Costs.SecondsOf(first), bytes.Costs.SecondsOf(end)]);
         svg.Line(Left, 78, Right, 78, "stroke=\"currentColor\"");
         foreach (var tick in ticks.Values)

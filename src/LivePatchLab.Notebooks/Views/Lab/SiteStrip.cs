@@ -10,16 +10,18 @@ internal static class SiteStrip
     /// <param name="svg">What is drawn on.</param>
     /// <param name="bytes">The site.</param>
     /// <param name="atX">Where a clock lies.</param>
-    /// <param name="endCycles">Until when the last version stands.</param>
+    /// <param name="window">From when to when it is drawn.</param>
     /// <param name="y">The upper edge.</param>
     /// <param name="height">In pixels.</param>
-    public static void Draw(SvgCanvas svg, SiteBytes bytes, Func<long, double> atX, long endCycles, double y, double height)
+    public static void Draw(SvgCanvas svg, SiteBytes bytes, Func<long, double> atX, (long StartCycles, long EndCycles) window, double y, double height)
     {
         for (var i = 0; i < bytes.Versions.Count; i++)
         {
             var version = bytes.Versions[i];
+            var end = i + 1 < bytes.Versions.Count ? bytes.Versions[i + 1].StartCycles : window.EndCycles;
+            if (end <= window.StartCycles || version.StartCycles >= window.EndCycles) continue;
             var from = atX(version.StartCycles);
-            var width = Math.Max(1, (i + 1 < bytes.Versions.Count ? atX(bytes.Versions[i + 1].StartCycles) : atX(endCycles)) - from);
+            var width = Math.Max(1, atX(end) - from);
             var state = State(bytes, version);
             // The letters' colours have a contrast of more than 4.5 to those below them; the first box has the page's own.
             var (box, letters) = state switch

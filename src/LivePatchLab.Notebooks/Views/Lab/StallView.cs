@@ -28,7 +28,7 @@ public static class StallView
             var heights = new double[bins];
             foreach (var (cycles, count) in counts)
                 if (cycles > 0) heights[Math.Min(bins - 1, (int)((Math.Log((double)cycles / least) / Math.Log(ratio)) + 1e-9))] += count;
-            figure = figure.Bars(name, names.Zip(heights));
+            figure = figure.Add(new BarTrace(name, names, heights) { IsHistogram = true });
         }
 
         return figure;

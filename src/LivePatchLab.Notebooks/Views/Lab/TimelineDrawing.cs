@@ -16,7 +16,7 @@ internal sealed class TimelineDrawing
     private const double Left = 62;
     private const double Right = SvgCanvas.Width - 18;
     private const double NarrowPixels = 1.5;
-    private const int ArrowsMax = 250;
+    private const int ArrowsMax = 120;
     private const int BoxesMax = 1500;
 
     private static readonly (SpanKind Kind, string Name)[] Kinds =
@@ -49,6 +49,9 @@ internal sealed class TimelineDrawing
     /// <summary>Spans that were drawn as part of another.</summary>
     public int Merged { get; }
 
+    /// <summary>The phases, where none of them has room for its name.</summary>
+    public IReadOnlyList<string> PhasesWithoutRoom { get; private set; } = [];
+
     /// <summary>IPIs that have no arrow of their own.</summary>
     public int ArrowsLeftOut { get; private set; }
 
@@ -61,7 +64,7 @@ internal sealed class TimelineDrawing
         for (var cpu = 0; cpu < _lanes; cpu++) Lane(cpu);
         Arrows();
         _svg.Text(Left - 8, bottom + 24, "site", "text-anchor=\"end\"");
-        SiteStrip.Draw(_svg, _recording.SiteBytes, AtX, _recording.EndCycles, bottom + 9, 22);
+        SiteStrip.Draw(_svg, _recording.SiteBytes, AtX, (_recording.StartCycles, _recording.EndCycles), bottom + 9, 22);
         Axis(bottom + 38);
         return _svg.ToSvg(bottom + 84, label(this));
     }
@@ -76,7 +79,7 @@ internal sealed class TimelineDrawing
         var x = Left;
         if (_recording.Activities.Contains(CpuActivity.Guest)) Entry("guest code", at => _svg.Rectangle(at, y - 2, 16, 4, "fill-opacity=\"0.35\""));
         foreach (var (kind, name) in Kinds.Where(each => _recording.Spans.Any(span => span.Kind == each.Kind))) Entry(name, at => Box(kind, at, 16, y - 8, 16));
-        if (_recording.Ipis.Count > 0) Entry("IPI", at => Arrow(at, y - 7, at + 16, y + 6, head: true));
+        if (_recording.Ipis.Count > 0) Entry("IPI", at => Arrow(at, y - 7, at + 16, y + 6));
         return y + 20;
 
         void Entry(string name, Action<double> sample)
@@ -94,13 +97,18 @@ internal sealed class TimelineDrawing
         var drawn = Widest(_recording.Phases.Select(phase => (phase, AtX(phase.StartCycles), AtX(phase.EndCycles))), NarrowPixels);
         if (drawn.Count == 0) return;
         _svg.Text(Left - 8, _top + 13, "phase", "text-anchor=\"end\"");
+        var named = 0;
         foreach (var (i, (phase, from, to, count)) in drawn.Index())
         {
             _svg.Rectangle(from, _top, Math.Max(to - from, 0.5), 18, $"fill-opacity=\"{(i % 2 == 0 ? "0.16" : "0.07")}\"");
             _svg.Line(from, _top, from, _top + 18 + 6 + (_lanes * _laneHeight), "stroke=\"currentColor\" stroke-opacity=\"0.25\" stroke-dasharray=\"2 3\"");
             var name = count == 1 ? phase.Name : "many, in turn";
-            if (name.Length * SvgCanvas.CharacterWidth < to - from) _svg.Text((from + to) / 2, _top + 13, name, "text-anchor=\"middle\"");
+            if (name.Length * SvgCanvas.CharacterWidth > to - from) continue;
+            _svg.Text((from + to) / 2, _top + 13, name, "text-anchor=\"middle\"");
+            named++;
         }
+
+        if (named == 0) PhasesWithoutRoom = [.. _recording.Phases.Select(phase => phase.Name).Distinct()];
 
         _top += 24;
     }
@@ -110,8 +118,19 @@ internal sealed class TimelineDrawing
         var (top, middle) = (LaneTop(cpu), LaneTop(cpu) + (_laneHeight / 2));
         _svg.Text(Left - 8, middle + 4, string.Create(CultureInfo.InvariantCulture, $"CPU {cpu}"), $"text-anchor=\"end\"{(cpu == 0 ? " font-weight=\"600\"" : "")}");
         _svg.Line(Left, top, Right, top, "stroke=\"currentColor\" stroke-opacity=\"0.12\"");
-        if (_recording.Activities[cpu] == CpuActivity.Guest) _svg.Rectangle(Left, middle - 2, Right - Left, 4, "fill-opacity=\"0.35\"");
+        if (_recording.Activities[cpu] == CpuActivity.Guest) Guest(cpu, middle);
         foreach (var (_, kind, from, to) in _boxes.Where(box => box.Cpu == cpu)) Box(kind, from, to - from, top + 2, _laneHeight - 4);
+    }
+
+    /// <summary>Guest code is what a CPU runs between all else.</summary>
+    private void Guest(int cpu, double middle)
+    {
+        var from = Left;
+        foreach (var box in _boxes.Where(box => box.Cpu == cpu).OrderBy(box => box.From).Append((Cpu: cpu, Kind: SpanKind.Step, From: Right, To: Right)))
+        {
+            if (box.From - from >= 0.5) _svg.Rectangle(from, middle - 2, box.From - from, 4, "fill-opacity=\"0.35\"");
+            from = Math.Max(from, box.To);
+        }
     }
 
     private IEnumerable<(int Cpu, SpanKind Kind, double From, double To)> Boxes(int cpu, double narrow) => Kinds.SelectMany(each => Widest(
@@ -152,23 +171,21 @@ internal sealed class TimelineDrawing
 
     private void Arrows()
     {
-        // One for each pixel of the sending and of the taking, and coarser while that is still too many.
-        var ipis = _recording.Ipis.Where(ipi => ipi.From.Index < _lanes && ipi.To.Index < _lanes).ToArray();
-        var drawn = ipis;
-        for (var pixels = 1.0; drawn.Length > ArrowsMax && pixels < Right; pixels *= 2)
-            drawn = [.. ipis.DistinctBy(ipi => (ipi.From, ipi.To, (int)(AtX(ipi.SentCycles) / pixels), (int)(AtX(ipi.TakenCycles) / pixels)))];
+        // Whole rounds are drawn or left out: half a round would say that some CPU was spared.
+        var rounds = _recording.Ipis.Where(ipi => ipi.From.Index < _lanes && ipi.To.Index < _lanes).GroupBy(ipi => (ipi.From, ipi.SentCycles)).ToArray();
+        var each = Math.Max(1, (int)Math.Ceiling((double)_recording.Ipis.Count / ArrowsMax));
+        var drawn = rounds.Where((_, i) => i % each == 0).SelectMany(round => round).ToArray();
         ArrowsLeftOut = _recording.Ipis.Count - drawn.Length;
         foreach (var ipi in drawn)
         {
             var down = ipi.To.Index > ipi.From.Index;
-            Arrow(AtX(ipi.SentCycles), LaneTop(ipi.From.Index) + (down ? _laneHeight - 2 : 2), AtX(ipi.TakenCycles), LaneTop(ipi.To.Index) + (down ? 2 : _laneHeight - 2), drawn.Length <= 120);
+            Arrow(AtX(ipi.SentCycles), LaneTop(ipi.From.Index) + (down ? _laneHeight - 2 : 2), AtX(ipi.TakenCycles), LaneTop(ipi.To.Index) + (down ? 2 : _laneHeight - 2));
         }
     }
 
-    private void Arrow(double x1, double y1, double x2, double y2, bool head)
+    private void Arrow(double x1, double y1, double x2, double y2)
     {
         _svg.Line(x1, y1, x2, y2, "stroke=\"currentColor\" stroke-opacity=\"0.55\"");
-        if (!head) return;
         var length = Math.Max(1, Math.Sqrt(((x2 - x1) * (x2 - x1)) + ((y2 - y1) * (y2 - y1))));
         var (dx, dy) = ((x2 - x1) / length, (y2 - y1) / length);
         _svg.Append(string.Create(CultureInfo.InvariantCulture,
@@ -185,7 +202,7 @@ internal sealed class TimelineDrawing
         {
             var x = Left + ((Right - Left) * ((tick - from) / (to - from)));
             _svg.Line(x, y, x, y + 5, "stroke=\"currentColor\"");
-            _svg.Text(x, y + 19, ticks.Label(tick), "text-anchor=\"middle\"");
+            _svg.Text(x, y + 19, ticks.Label(tick), Right - x < 20 ? "text-anchor=\"end\"" : "text-anchor=\"middle\"");
         }
 
         _svg.Text((Left + Right) / 2, y + 38, "simulated time since the patching began", "text-anchor=\"middle\"");

@@ -39,6 +39,7 @@ internal static class TimelineView
         if (recording.StartCycles > 0 || recording.EndCycles < run.SimulatedCycles)
             parts.Add($"Only from {Duration.Show(run.Costs.SecondsOf(recording.StartCycles))} to {Duration.Show(run.Costs.SecondsOf(recording.EndCycles))}.");
         if (run.Cpus > TimelineDrawing.LanesMax) parts.Add($"CPUs {TimelineDrawing.LanesMax} to {run.Cpus - 1} are not drawn.");
+        if (drawing.PhasesWithoutRoom.Count > 0) parts.Add($"The phases in turn: {string.Join(", ", drawing.PhasesWithoutRoom)}.");
         if (drawing.Merged > 0) parts.Add($"{Plural(drawing.Merged, "span")} too narrow to be seen alone {(drawing.Merged == 1 ? "is" : "are")} drawn with their neighbours; Between(from, to) shows a part larger.");
         if (drawing.ArrowsLeftOut > 0) parts.Add($"{Plural(drawing.ArrowsLeftOut, "IPI")} {(drawing.ArrowsLeftOut == 1 ? "has" : "have")} no arrow of their own.");
         if (recording.LeftOut > 0) parts.Add($"The recording was full: {Plural(recording.LeftOut, "later entry").Replace("entrys", "entries", StringComparison.Ordinal)} {(recording.LeftOut == 1 ? "is" : "are")} missing.");
