@@ -33,6 +33,19 @@ public sealed record PatchPlan(PatchSelection Selection, IPatchProtocol Protocol
         return recorder.Finish(Run(machine, cancellation));
     }
 
+    /// <summary>Patches, and keeps a timeline of it: what each CPU did, the IPIs, the phases, and the bytes of one site. Made for some thousand events; what comes after is counted only.</summary>
+    /// <param name="machine">The machine.</param>
+    /// <param name="site">Whose bytes are followed; counted from 0 among the sites that are patched.</param>
+    /// <param name="cancellation">Leaves the machine in the middle of it.</param>
+    /// <exception cref="BadInputException">As for <see cref="Run"/>, or there is no such site.</exception>
+    public PatchRecording Record(LabMachine machine, int site = 0, CancellationToken cancellation = default)
+    {
+        var sites = SitesOn(machine);
+        if (site < 0 || site >= sites.Count) throw new BadInputException($"site {site}: the patch has sites 0 to {sites.Count - 1}");
+        using var recorder = new PatchRecorder(machine, sites[site]);
+        return recorder.Finish(Run(machine, cancellation));
+    }
+
     public override string ToString() => $"{Protocol.Name} on {Selection}, {(Enable ? "nop to call" : "call to nop")}";
 
     private IReadOnlyList<PatchSite> SitesOn(LabMachine machine)

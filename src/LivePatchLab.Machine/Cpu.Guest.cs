@@ -102,6 +102,7 @@ public sealed unsafe partial class Cpu
         Rflags = frame.Rflags;
         InterruptsEnabled = routine.InterruptsWereEnabled;
         Account.HandlerCycles += ClockCycles - routine.EnteredClockCycles;
+        Machine.Events.RaiseHandlerLeft(this, routine.EnteredClockCycles, frame.Vector);
     }
 
     private void Die(TrapFrame frame)

@@ -94,5 +94,6 @@ public sealed unsafe partial class Cpu
         Serialise(SerialisingEvents.InterruptReturn);
         InterruptsEnabled = true;
         Account.HandlerCycles += ClockCycles - enteredClockCycles;
+        Machine.Events.RaiseHandlerLeft(this, enteredClockCycles, null);
     }
 }

@@ -197,6 +197,16 @@ public sealed unsafe class SmpMachine : IDisposable
         return true;
     }
 
+    /// <summary>The oldest bytes that a CPU may still be given when it fetches here; for a CPU that has serialised since the last store, what memory holds.</summary>
+    /// <exception cref="ArgumentException">The bytes are not all mapped.</exception>
+    public byte[] OldestVisibleCode(CpuId cpu, GuestAddress address, int length)
+    {
+        if (!Memory.IsMapped(address, length)) throw new ArgumentException($"{length} bytes at {address} are not all mapped", nameof(address));
+        var bytes = new byte[length];
+        Versions.CopyOldest(cpu, address, bytes);
+        return bytes;
+    }
+
     internal void DoSystemCall(Cpu cpu)
     {
         if (SystemCall is not null) SystemCall(cpu);

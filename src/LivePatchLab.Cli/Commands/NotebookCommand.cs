@@ -26,13 +26,14 @@ internal static class NotebookCommand
 
     private static async Task<int> RunAsync(string[] files, string output, bool html, CancellationToken cancellation)
     {
+        using var images = FigureImages.FromEnvironment(line => Console.Error.WriteLine("livepatch: " + line));
         foreach (var file in files)
         {
             var runner = new NotebookRunner(() => new NotebookSession(LabMagics.Table(), new CSharpSession(CSharpSessionOptions.Lab)));
             NotebookRunResult result;
             try
             {
-                result = await runner.RunAsync(file, new NotebookRunOptions { OutputFolder = output, Html = html }, cancellation);
+                result = await runner.RunAsync(file, new NotebookRunOptions { OutputFolder = output, Html = html, Images = images }, cancellation);
             }
             catch (BadNotebookException e)
             {

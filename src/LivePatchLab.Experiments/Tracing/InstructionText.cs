@@ -9,10 +9,12 @@ namespace LivePatchLab.Experiments;
 internal sealed class InstructionText
 {
     private readonly GasFormatter _formatter;
+    private readonly Names _names;
 
     public InstructionText(TracedText text)
     {
-        _formatter = new(new Names(text));
+        _names = new(text);
+        _formatter = new(_names);
         _formatter.Options.UppercaseHex = false;
     }
 
@@ -26,10 +28,21 @@ internal sealed class InstructionText
         return (bytes[..instruction.Length], output.ToStringAndReset());
     }
 
+    /// <summary>The name of the function that begins at an address, or null.</summary>
+    public string? LabelOf(GuestAddress address) => _names.LabelOf(address);
+
+    /// <summary>The address of a function of a text that the lab has made, or null.</summary>
+    public GuestAddress? Find(string name) => _names.Find(name);
+
     private sealed class Names(TracedText text) : ISymbolResolver
     {
         private readonly Dictionary<ulong, string> _names = text.Functions.Select((function, i) => (function.Value, Name: $"function_{i}"))
             .Append((text.FtraceCaller.Value, "ftrace_caller")).ToDictionary(each => each.Value, each => each.Item2);
+
+        public string? LabelOf(GuestAddress address)
+            => text is KernelText kernel && kernel.Image.Symbols.HasSymbolAt(address) ? kernel.Image.Symbols.NameOf(address) : _names.GetValueOrDefault(address.Value);
+
+        public GuestAddress? Find(string name) => _names.FirstOrDefault(each => each.Value == name) is { Value: not null } found ? new(found.Key) : null;
 
         public bool TryGetSymbol(in Instruction instruction, int operand, int instructionOperand, ulong address, int addressSize, out SymbolResult symbol)
         {

@@ -26,7 +26,8 @@ public enum TraceKind
 /// <param name="Text">In words.</param>
 /// <param name="IsStale">For a site's instruction: it is not what memory holds now.</param>
 /// <param name="IsTorn">For a site's instruction: it is neither the old one, nor the new one, nor INT3.</param>
-public sealed record TraceCell(TraceKind Kind, string Text, bool IsStale = false, bool IsTorn = false);
+/// <param name="Bytes">For a site's instruction: the bytes that this CPU was given.</param>
+public sealed record TraceCell(TraceKind Kind, string Text, bool IsStale = false, bool IsTorn = false, string? Bytes = null);
 
 /// <summary>What happened at one clock: at most one thing a CPU.</summary>
 /// <param name="ClockCycles">The clock at which it began.</param>
@@ -60,6 +61,26 @@ public sealed record PatchTrace(PatchRun Run, PatchSite Site, IReadOnlyList<Trac
             foreach (var row in Rows)
                 if (row.SiteBytes != history[^1]) history.Add(row.SiteBytes);
             return history;
+        }
+    }
+
+    /// <summary>The same with who wrote, and what each CPU executed meanwhile.</summary>
+    public SiteBytes SiteBytes
+    {
+        get
+        {
+            var bytes = new SiteBytesBuilder(Site, Run.Costs, fetchesOfCleanCode: true);
+            bytes.Store(Rows.Count > 0 ? Rows[0].ClockCycles : 0, null, Hex(Site.OldCode));
+            foreach (var row in Rows)
+            {
+                // In a row that changes the site, the CPU that did a step is the one that stored.
+                var writer = row.Cells.Index().FirstOrDefault(each => each.Item?.Kind == TraceKind.Step).Index;
+                bytes.Store(row.ClockCycles, new(writer), row.SiteBytes);
+                foreach (var (cpu, cell) in row.Cells.Index())
+                    if (cell?.Bytes is { } fetched) bytes.Fetch(new(cpu), fetched);
+            }
+
+            return bytes.Build();
         }
     }
 

@@ -94,7 +94,7 @@ internal sealed class TraceRecorder : IDisposable
         if (_patcherIsDone && (!isSite || cpu.Index == 0 || ++_visitsAfterwards[cpu.Index] > VisitsAfterwards)) return;
         var (own, text) = _instructions.Of(rip, bytes);
         Add(cpu, clockCycles, isSite
-            ? new(TraceKind.SiteInstruction, $"{PatchTrace.Hex(own)}  {text}", IsStale: !inMemory.AsSpan().StartsWith(own), IsTorn: IsTorn(own))
+            ? new(TraceKind.SiteInstruction, $"{PatchTrace.Hex(own)}  {text}", !inMemory.AsSpan().StartsWith(own), IsTorn(own), PatchTrace.Hex(own))
             : new(TraceKind.Instruction, text));
     }
 

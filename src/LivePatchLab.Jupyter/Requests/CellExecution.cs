@@ -8,6 +8,7 @@ namespace LivePatchLab.Jupyter;
 internal sealed class CellExecution(NotebookSession session, SessionHistory history, Frontend frontend, MemoryCeiling memory)
 {
     private readonly Lock _lock = new();
+    private readonly FigureImages? _images = FigureImages.FromEnvironment(line => Console.Error.WriteLine("livepatch: " + line));
     private CancellationTokenSource? _running;
     private volatile JupyterCellOutput? _output;
 
@@ -37,7 +38,7 @@ internal sealed class CellExecution(NotebookSession session, SessionHistory hist
         lock (_lock) _running = interrupt;
         try
         {
-            using var output = _output = new(frontend, request, Count + 1, () => _output, interrupt.Token);
+            using var output = _output = new(frontend, request, Count + 1, () => _output, new(_images), interrupt.Token);
             return Execute(request, output, interrupt.Token, out failed);
         }
         finally
@@ -61,6 +62,7 @@ internal sealed class CellExecution(NotebookSession session, SessionHistory hist
         var result = string.IsNullOrWhiteSpace(code) ? CellResult.Nothing : Run(code, cell, output, token);
         var expressions = result.Succeeded && wanted is { } names ? Evaluate(names, cell, output, token) : [];
         output.End(follows: !silent && (result.Failure is not null || result.Value is not null));
+        if (!silent) output.SendImages(result.Value);
         failed = !result.Succeeded && stopsOnError;
         if (result.Failure is { } failure)
         {
@@ -72,7 +74,7 @@ internal sealed class CellExecution(NotebookSession session, SessionHistory hist
         }
 
         if (result.Value is { } value && !silent)
-            frontend.IOPub.Publish(request, "execute_result", new() { ["execution_count"] = Count, ["data"] = JupyterCellOutput.Data(value), ["metadata"] = new JsonObject() });
+            frontend.IOPub.Publish(request, "execute_result", new() { ["execution_count"] = Count, ["data"] = JupyterCellOutput.Data(value), ["metadata"] = JupyterCellOutput.Metadata(value) });
         return JupyterReply.Ok("execute_reply", new() { ["execution_count"] = Count, ["payload"] = new JsonArray(), ["user_expressions"] = expressions });
     }
 

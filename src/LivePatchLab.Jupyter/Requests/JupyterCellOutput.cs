@@ -11,8 +11,10 @@ namespace LivePatchLab.Jupyter;
 /// <param name="request">The cell.</param>
 /// <param name="cell">Its number.</param>
 /// <param name="running">The output of the cell that runs now: what an earlier cell has shown is replaced in the name of the one that replaces it.</param>
+/// <param name="images">The images of this cell's figures.</param>
 /// <param name="token">Ends a question to the reader.</param>
-internal sealed class JupyterCellOutput(Frontend frontend, JupyterRequest request, int cell, Func<JupyterCellOutput?> running, CancellationToken token) : ICellOutput, IDisposable
+internal sealed class JupyterCellOutput(
+    Frontend frontend, JupyterRequest request, int cell, Func<JupyterCellOutput?> running, CellImages images, CancellationToken token) : ICellOutput, IDisposable
 {
     /// <summary>Work that is done sooner than this shows no progress, and progress is shown no oftener.</summary>
     private static readonly TimeSpan ProgressInterval = TimeSpan.FromMilliseconds(250);
@@ -133,6 +135,15 @@ internal sealed class JupyterCellOutput(Frontend frontend, JupyterRequest reques
 
     public void Dispose() => _merge?.Dispose();
 
+    /// <summary>The cell has ended: what was shown without its image is shown again with it, and its result gets one too, as far as they are drawn in time.</summary>
+    public void SendImages(MimeBundle? result)
+    {
+        foreach (var (id, bundle) in images.Await(result, token)) Publish("update_display_data", Content(id, bundle));
+    }
+
+    /// <summary>What a frontend is told about the forms of an output.</summary>
+    public static JsonObject Metadata(MimeBundle bundle) => bundle.Has(MimeBundle.Png) && bundle.Picture is { } picture ? picture.Metadata() : [];
+
     /// <summary>An output in all its forms as messages carry it.</summary>
     public static JsonObject Data(MimeBundle bundle)
     {
@@ -195,8 +206,12 @@ internal sealed class JupyterCellOutput(Frontend frontend, JupyterRequest reques
     {
         shown.Bundle = bundle;
         if (type == "display_data") _shown.Add(shown);
-        Publish(type, new() { ["data"] = Data(bundle), ["metadata"] = new JsonObject(), ["transient"] = new JsonObject { ["display_id"] = shown.Id } });
+        images.Show(shown.Id, bundle);
+        Publish(type, Content(shown.Id, bundle));
     }
+
+    private static JsonObject Content(string id, MimeBundle bundle)
+        => new() { ["data"] = Data(bundle), ["metadata"] = Metadata(bundle), ["transient"] = new JsonObject { ["display_id"] = id } };
 
     private void ClearIfAsked()
     {

@@ -6,8 +6,11 @@ public readonly record struct StepEvent(CpuId Cpu, long ClockCycles, KernelRouti
 /// <summary>An exception has been delivered.</summary>
 public readonly record struct TrapEvent(CpuId Cpu, long ClockCycles, TrapFrame Frame);
 
-/// <summary>A function-call IPI has been taken.</summary>
-public readonly record struct IpiEvent(CpuId From, CpuId To, long ClockCycles, IpiFunction Function);
+/// <summary>A function-call IPI has been taken. The sender began to send at <paramref name="SentClockCycles"/>, by its own clock.</summary>
+public readonly record struct IpiEvent(CpuId From, CpuId To, long ClockCycles, IpiFunction Function, long SentClockCycles);
+
+/// <summary>A CPU has left the handler of an exception, or, where the vector is null, of a function-call IPI.</summary>
+public readonly record struct HandlerLeftEvent(CpuId Cpu, long EnteredClockCycles, long ClockCycles, TrapVector? Vector);
 
 /// <summary>Bytes of code have been stored.</summary>
 public readonly record struct CodeStoredEvent(CpuId Cpu, long ClockCycles, GuestAddress Address, int Length);
@@ -28,6 +31,8 @@ public sealed class MachineEvents
     public event Action<TrapEvent>? Trapped;
 
     public event Action<IpiEvent>? IpiTaken;
+
+    public event Action<HandlerLeftEvent>? HandlerLeft;
 
     public event Action<CodeStoredEvent>? CodeStored;
 
@@ -62,7 +67,9 @@ public sealed class MachineEvents
 
     internal void RaiseTrapped(Cpu cpu, TrapFrame frame) => Trapped?.Invoke(new(cpu.Id, cpu.ClockCycles, frame));
 
-    internal void RaiseIpiTaken(Cpu cpu, IpiRound round) => IpiTaken?.Invoke(new(round.Initiator.Id, cpu.Id, cpu.ClockCycles, round.Function));
+    internal void RaiseIpiTaken(Cpu cpu, IpiRound round) => IpiTaken?.Invoke(new(round.Initiator.Id, cpu.Id, cpu.ClockCycles, round.Function, round.SentClockCycles));
+
+    internal void RaiseHandlerLeft(Cpu cpu, long enteredClockCycles, TrapVector? vector) => HandlerLeft?.Invoke(new(cpu.Id, enteredClockCycles, cpu.ClockCycles, vector));
 
     internal void RaiseCodeStored(Cpu cpu, GuestAddress address, int length) => CodeStored?.Invoke(new(cpu.Id, cpu.ClockCycles, address, length));
 

@@ -114,6 +114,27 @@ internal sealed unsafe class CodeVersions : ICodeSource
 
     public bool IsDirty(GuestAddress address) => _dirtyLines.Count > 0 && _dirtyLines.ContainsKey(KeyOf(address));
 
+    /// <summary>The oldest bytes that a CPU may still be given, without asking chance and without changing what it may be given later.</summary>
+    public void CopyOldest(CpuId cpu, GuestAddress address, Span<byte> destination)
+    {
+        var oldestClock = _model.StalenessBoundCycles is { } bound ? _clockOf(cpu) - bound : long.MinValue;
+        for (var i = 0; i < destination.Length; i++)
+        {
+            var line = (address + i).AlignDown(LineBytes);
+            var at = (int)(address + i - line);
+            if (!_dirtyLines.TryGetValue(KeyOf(line), out var history))
+            {
+                destination[i] = _memory.Origin[(long)(address + i).Value];
+                continue;
+            }
+
+            var chunk = at / _chunkBytes;
+            var floor = Math.Max(_floors[cpu.Index], history.SeenEpoch(cpu.Index, chunk));
+            history.CountNewer(chunk * _chunkBytes, (chunk + 1) * _chunkBytes, ref floor, oldestClock);
+            history.Copy(at, at + 1, floor, destination.Slice(i, 1));
+        }
+    }
+
     public void BeginFetch(CpuId cpu, GuestAddress address)
     {
         _fetchCpu = cpu.Index;

@@ -23,6 +23,9 @@ internal sealed class IpiRound(IpiFunction function)
 
     public Cpu Initiator { get; private set; } = null!;
 
+    /// <summary>The initiator's clock when it began to send.</summary>
+    public long SentClockCycles { get; private set; }
+
     public int Targets { get; set; }
 
     public int Pending { get; set; }
@@ -36,6 +39,7 @@ internal sealed class IpiRound(IpiFunction function)
     public void Begin(Cpu initiator)
     {
         Initiator = initiator;
+        SentClockCycles = initiator.ClockCycles;
         Waiter = null;
         Targets = 0;
         LastAcknowledgedCycles = 0;

@@ -22,6 +22,9 @@ public sealed class MimeBundle : IReadOnlyCollection<KeyValuePair<string, JsonNo
 
     public int Count => _forms.Count;
 
+    /// <summary>What an image of this output can be drawn from; null where there is nothing to draw. No form, and not written into the notebook.</summary>
+    public Picture? Picture { get; set; }
+
     /// <summary>The content as the notebook file holds it, or null when this output has no such form.</summary>
     public JsonNode? this[string mimeType] => _forms.FirstOrDefault(form => form.Key == mimeType).Value;
 

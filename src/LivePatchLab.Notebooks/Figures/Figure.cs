@@ -1,4 +1,3 @@
-using System.Text;
 using System.Text.Json.Nodes;
 
 namespace LivePatchLab.Notebooks;
@@ -7,7 +6,7 @@ namespace LivePatchLab.Notebooks;
 /// A plot: a Plotly specification for readers with scripts, and the same drawn as SVG with its table for all others. Immutable: every call gives a new figure.
 /// </summary>
 [TypeFormatterSource(typeof(FigureFormatterSource), PreferredMimeTypes = [MimeBundle.Html, MimeBundle.Plain])]
-public sealed record Figure(string Title)
+public sealed record Figure(string Title) : IPictured
 {
     private const int PlainRowsMax = 20;
     private const int HtmlRowsMax = 200;
@@ -83,15 +82,14 @@ public sealed record Figure(string Title)
     /// <summary>The static form: 800 pixels wide, no script, no style sheet, colours that follow the page's text colour.</summary>
     public string ToSvg() => new FigureDrawing(this).Draw();
 
+    /// <summary>The static form, for an image of it.</summary>
+    public Picture Picture => new(ToSvg(), FullCaption.Length == 0 ? Title : $"{Title}. {FullCaption}");
+
     public DataTable ToTable(int rowsMax = int.MaxValue) => FigureTable.Of(this, rowsMax);
 
-    public string ToHtml()
-    {
-        var html = new StringBuilder("<figure style=\"margin:0;max-width:800px\">").Append(ToSvg());
-        html.Append("<figcaption>").Append(HtmlText.Escape(FullCaption)).Append("</figcaption>");
-        html.Append("<details class=\"").Append(DataClass).Append("\"><summary>Data</summary>").Append(ToTable(HtmlRowsMax).ToHtml()).Append("</details></figure>");
-        return html.ToString();
-    }
+    public string ToHtml() => FigureHtml.Of(ToSvg(), FullCaption, ToTable(HtmlRowsMax));
+
+    Picture? IPictured.Picture => Traces.Count == 0 ? null : Picture;
 
     public override string ToString() => $"{Title}\n{(FullCaption.Length == 0 ? "" : FullCaption + "\n")}\n{ToTable(PlainRowsMax)}";
 

@@ -3,20 +3,17 @@ using System.Text;
 
 namespace LivePatchLab.Notebooks;
 
-/// <summary>
-/// Draws a figure as SVG. Only presentation attributes, no style, script, id or clip path: what sanitisers and old converters strip is not used. Text is never
-/// measured, since that would need fonts; its width is taken from above, per character.
-/// </summary>
+/// <summary>Draws a figure as SVG.</summary>
 internal sealed class FigureDrawing(Figure figure)
 {
-    private const double Width = 800;
+    private const double Width = SvgCanvas.Width;
     private const double PlotHeight = 320;
     private const double RightMargin = 28;
-    private const double CharacterWidth = 6.7;
+    private const double CharacterWidth = SvgCanvas.CharacterWidth;
     private const double LegendRow = 20;
     private const int CategoryLengthMax = 28;
 
-    private readonly StringBuilder _svg = new();
+    private readonly SvgCanvas _svg = new();
     private double _left;
     private double _top;
     private double _right;
@@ -31,9 +28,7 @@ internal sealed class FigureDrawing(Figure figure)
             BarTrace => DrawBars([.. figure.Traces.Cast<BarTrace>()]),
             _ => DrawPoints([.. figure.Traces.Cast<PointTrace>()]),
         };
-        var label = HtmlText.Escape(figure.FullCaption.Length == 0 ? figure.Title : $"{figure.Title}. {figure.FullCaption}");
-        return string.Create(CultureInfo.InvariantCulture, $"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {Width:0} {height:0}\" width=\"{Width:0}\" height=\"{height:0}\" ")
-            + $"style=\"max-width:100%;height:auto\" role=\"img\" aria-label=\"{label}\" font-family=\"system-ui, sans-serif\" font-size=\"12\" fill=\"currentColor\">{_svg}</svg>";
+        return _svg.ToSvg(height, figure.FullCaption.Length == 0 ? figure.Title : $"{figure.Title}. {figure.FullCaption}");
     }
 
     private double DrawPoints(PointTrace[] traces)
@@ -45,12 +40,12 @@ internal sealed class FigureDrawing(Figure figure)
         foreach (var tick in x.Values)
         {
             var at = _left + (x.Place(tick) * (_right - _left));
-            Line(at, _top, at, _bottom, "stroke=\"currentColor\" stroke-opacity=\"0.15\"");
-            Line(at, _bottom, at, _bottom + 5, "stroke=\"currentColor\"");
+            _svg.Line(at, _top, at, _bottom, "stroke=\"currentColor\" stroke-opacity=\"0.15\"");
+            _svg.Line(at, _bottom, at, _bottom + 5, "stroke=\"currentColor\"");
             var half = x.Label(tick).Length * CharacterWidth / 2;
             if (at - half < last + 6)
                 continue;
-            Text(at, _bottom + 19, x.Label(tick), "text-anchor=\"middle\"");
+            _svg.Text(at, _bottom + 19, x.Label(tick), "text-anchor=\"middle\"");
             last = at + half;
         }
         for (var i = 0; i < traces.Length; i++)
@@ -66,10 +61,10 @@ internal sealed class FigureDrawing(Figure figure)
             .Select(point => (point.Index, X: AtX(point.Item.X), Y: AtY(point.Item.Y))).ToArray();
         if (trace.Joined && places.Length > 1)
         {
-            _svg.Append("<path d=\"");
+            var path = new StringBuilder();
             foreach (var (i, (_, px, py)) in places.Index())
-                _svg.Append(CultureInfo.InvariantCulture, $"{(i == 0 ? 'M' : 'L')}{px:0.##},{py:0.##}");
-            _svg.Append("\" fill=\"none\" stroke-width=\"2\" stroke-linejoin=\"round\" stroke=\"").Append(TraceStyle.Colour(series)).Append('"').Append(Dash(series)).Append("/>");
+                path.Append(CultureInfo.InvariantCulture, $"{(i == 0 ? 'M' : 'L')}{px:0.##},{py:0.##}");
+            _svg.Append($"<path d=\"{path}\" fill=\"none\" stroke-width=\"2\" stroke-linejoin=\"round\" stroke=\"{TraceStyle.Colour(series)}\"{Dash(series)}/>");
         }
         foreach (var (index, px, py) in places)
         {
@@ -77,9 +72,9 @@ internal sealed class FigureDrawing(Figure figure)
             {
                 var (low, high) = (AtY(trace.Low[index]), AtY(trace.High[index]));
                 var stroke = $"stroke=\"{TraceStyle.Colour(series)}\" stroke-width=\"1.5\"";
-                Line(px, low, px, high, stroke);
-                Line(px - 4, low, px + 4, low, stroke);
-                Line(px - 4, high, px + 4, high, stroke);
+                _svg.Line(px, low, px, high, stroke);
+                _svg.Line(px - 4, low, px + 4, low, stroke);
+                _svg.Line(px - 4, high, px + 4, high, stroke);
             }
             _svg.Append(TraceStyle.Marker(series, px, py));
         }
@@ -103,12 +98,12 @@ internal sealed class FigureDrawing(Figure figure)
                     continue;
                 var x = _left + (band * (categories.IndexOf(traces[i].Categories[j]) + 0.1)) + (bar * i);
                 var end = _bottom - (y.Place(value) * (_bottom - _top));
-                _svg.Append(CultureInfo.InvariantCulture, $"<rect x=\"{x:0.##}\" y=\"{Math.Min(end, zero):0.##}\" width=\"{bar - 1:0.##}\" height=\"{Math.Abs(zero - end):0.##}\" fill=\"{TraceStyle.Colour(i)}\"/>");
-                if (labelled)
-                    Text(x + (bar / 2), value >= 0 ? end - 4 : end + 13, AxisTicks.Readable(value, figure.YAxis.HasPrefixes ? figure.YAxis.Unit : ""), "text-anchor=\"middle\" font-size=\"11\"");
+                _svg.Rectangle(x, Math.Min(end, zero), bar - 1, Math.Abs(zero - end), $"fill=\"{TraceStyle.Colour(i)}\"");
+                if (labelled && !(value == 0 && traces[i].IsHistogram))
+                    _svg.Text(x + (bar / 2), value >= 0 ? end - 4 : end + 13, AxisTicks.Readable(value, figure.YAxis.HasPrefixes ? figure.YAxis.Unit : ""), "text-anchor=\"middle\" font-size=\"11\"");
             }
         }
-        Line(_left, zero, _right, zero, "stroke=\"currentColor\"");
+        _svg.Line(_left, zero, _right, zero, "stroke=\"currentColor\"");
         return XTitle(Categories(categories, band));
     }
 
@@ -124,15 +119,15 @@ internal sealed class FigureDrawing(Figure figure)
         var (least, most) = finite.Length == 0 ? (0, 1) : (finite.Min(), finite.Max());
         for (var i = 0; i < rows.Length; i++)
         {
-            Text(_left - 8, _top + (RowHeight * (i + 0.5)) + 4, rows[i], "text-anchor=\"end\"");
+            _svg.Text(_left - 8, _top + (RowHeight * (i + 0.5)) + 4, rows[i], "text-anchor=\"end\"");
             for (var j = 0; j < map.Columns.Count; j++)
             {
                 var value = map.Values[i][j];
                 if (!double.IsFinite(value))
                     continue;
                 var depth = most > least ? (value - least) / (most - least) : 0.5;
-                _svg.Append(CultureInfo.InvariantCulture, $"<rect x=\"{_left + (band * j):0.##}\" y=\"{_top + (RowHeight * i):0.##}\" width=\"{band - 1:0.##}\" height=\"{RowHeight - 1:0.##}\" fill=\"{Shade(depth)}\"/>");
-                Text(_left + (band * (j + 0.5)), _top + (RowHeight * (i + 0.5)) + 4, AxisTicks.Readable(value, ""), $"text-anchor=\"middle\" fill=\"{(depth > 0.45 ? "#ffffff" : "#000000")}\"");
+                _svg.Rectangle(_left + (band * j), _top + (RowHeight * i), band - 1, RowHeight - 1, $"fill=\"{Shade(depth)}\"");
+                _svg.Text(_left + (band * (j + 0.5)), _top + (RowHeight * (i + 0.5)) + 4, AxisTicks.Readable(value, ""), $"text-anchor=\"middle\" fill=\"{(depth > 0.45 ? "#ffffff" : "#000000")}\"");
             }
         }
         YTitle();
@@ -155,25 +150,25 @@ internal sealed class FigureDrawing(Figure figure)
         foreach (var (tick, label) in y.Values.Zip(labels))
         {
             var at = _bottom - (y.Place(tick) * (_bottom - _top));
-            Line(_left, at, _right, at, "stroke=\"currentColor\" stroke-opacity=\"0.15\"");
-            Line(_left - 5, at, _left, at, "stroke=\"currentColor\"");
-            Text(_left - 9, at + 4, label, "text-anchor=\"end\"");
+            _svg.Line(_left, at, _right, at, "stroke=\"currentColor\" stroke-opacity=\"0.15\"");
+            _svg.Line(_left - 5, at, _left, at, "stroke=\"currentColor\"");
+            _svg.Text(_left - 9, at + 4, label, "text-anchor=\"end\"");
         }
-        Line(_left, _top, _left, _bottom, "stroke=\"currentColor\"");
+        _svg.Line(_left, _top, _left, _bottom, "stroke=\"currentColor\"");
         if (!bars)
-            Line(_left, _bottom, _right, _bottom, "stroke=\"currentColor\"");
+            _svg.Line(_left, _bottom, _right, _bottom, "stroke=\"currentColor\"");
         YTitle();
     }
 
     private void YTitle()
     {
         var middle = (_top + _bottom) / 2;
-        Text(14, middle, figure.YAxis.FullTitle, string.Create(CultureInfo.InvariantCulture, $"text-anchor=\"middle\" transform=\"rotate(-90 14 {middle:0.##})\""));
+        _svg.Text(14, middle, figure.YAxis.FullTitle, string.Create(CultureInfo.InvariantCulture, $"text-anchor=\"middle\" transform=\"rotate(-90 14 {middle:0.##})\""));
     }
 
     private void Heading(string[] names, bool bars)
     {
-        Text(Width / 2, 22, figure.Title, "text-anchor=\"middle\" font-size=\"15\" font-weight=\"600\"");
+        _svg.Title(figure.Title);
         _top = 44;
         // One series needs no legend: the title says what it is.
         if (names.Length < 2)
@@ -186,15 +181,15 @@ internal sealed class FigureDrawing(Figure figure)
                 (x, _top) = (36, _top + LegendRow);
             if (bars)
             {
-                _svg.Append(CultureInfo.InvariantCulture, $"<rect x=\"{x + 12:0.##}\" y=\"{_top - 7:0.##}\" width=\"12\" height=\"12\" fill=\"{TraceStyle.Colour(i)}\"/>");
+                _svg.Rectangle(x + 12, _top - 7, 12, 12, $"fill=\"{TraceStyle.Colour(i)}\"");
             }
             else
             {
                 if (figure.Traces[i] is PointTrace { Joined: true })
-                    Line(x, _top, x + 26, _top, $"stroke=\"{TraceStyle.Colour(i)}\" stroke-width=\"2\"{Dash(i)}");
+                    _svg.Line(x, _top, x + 26, _top, $"stroke=\"{TraceStyle.Colour(i)}\" stroke-width=\"2\"{Dash(i)}");
                 _svg.Append(TraceStyle.Marker(i, x + 13, _top));
             }
-            Text(x + 31, _top + 4, names[i], "");
+            _svg.Text(x + 31, _top + 4, names[i], "");
             x += width;
         }
         _top += LegendRow;
@@ -210,9 +205,9 @@ internal sealed class FigureDrawing(Figure figure)
         {
             var x = _left + (band * (i + 0.5));
             if (slanted)
-                Text(x + 4, _bottom + 14, shortened[i], string.Create(CultureInfo.InvariantCulture, $"text-anchor=\"end\" transform=\"rotate(-35 {x + 4:0.##} {_bottom + 14:0.##})\""));
+                _svg.Text(x + 4, _bottom + 14, shortened[i], string.Create(CultureInfo.InvariantCulture, $"text-anchor=\"end\" transform=\"rotate(-35 {x + 4:0.##} {_bottom + 14:0.##})\""));
             else
-                Text(x, _bottom + 19, shortened[i], "text-anchor=\"middle\"");
+                _svg.Text(x, _bottom + 19, shortened[i], "text-anchor=\"middle\"");
         }
         return _bottom + (slanted ? 20 + (longest * 0.58) : 24);
     }
@@ -221,17 +216,11 @@ internal sealed class FigureDrawing(Figure figure)
     {
         if (figure.XAxis.FullTitle.Length == 0)
             return from + 8;
-        Text((_left + _right) / 2, from + 16, figure.XAxis.FullTitle, "text-anchor=\"middle\"");
+        _svg.Text((_left + _right) / 2, from + 16, figure.XAxis.FullTitle, "text-anchor=\"middle\"");
         return from + 28;
     }
 
     private static string Short(string name) => name.Length <= CategoryLengthMax ? name : name[..(CategoryLengthMax - 1)] + "…";
 
     private static string Dash(int series) => TraceStyle.Dash(series) is { Length: > 0 } dash ? $" stroke-dasharray=\"{dash}\"" : "";
-
-    private void Line(double x1, double y1, double x2, double y2, string attributes)
-        => _svg.Append(CultureInfo.InvariantCulture, $"<line x1=\"{x1:0.##}\" y1=\"{y1:0.##}\" x2=\"{x2:0.##}\" y2=\"{y2:0.##}\" {attributes}/>");
-
-    private void Text(double x, double y, string text, string attributes)
-        => _svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{x:0.##}\" y=\"{y:0.##}\" {attributes}>{HtmlText.Escape(text)}</text>");
 }

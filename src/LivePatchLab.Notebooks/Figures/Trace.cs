@@ -30,7 +30,11 @@ public sealed record PointTrace(string Name, IReadOnlyList<double> X, IReadOnlyL
 }
 
 /// <summary>Bars over categories.</summary>
-public sealed record BarTrace(string Name, IReadOnlyList<string> Categories, IReadOnlyList<double> Y) : Trace(Name);
+public sealed record BarTrace(string Name, IReadOnlyList<string> Categories, IReadOnlyList<double> Y) : Trace(Name)
+{
+    /// <summary>The categories are bins of a histogram: an empty one is no news and gets no label.</summary>
+    public bool IsHistogram { get; init; }
+}
 
 /// <summary>Values over two sets of categories: <c>Values[row][column]</c>.</summary>
 public sealed record HeatmapTrace(string Name, IReadOnlyList<string> Columns, IReadOnlyList<string> Rows, IReadOnlyList<IReadOnlyList<double>> Values) : Trace(Name);

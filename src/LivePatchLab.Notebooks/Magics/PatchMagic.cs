@@ -5,6 +5,12 @@ namespace LivePatchLab.Notebooks;
 /// <summary>#!patch: one patching operation on a machine.</summary>
 internal static class PatchMagic
 {
+    private const string Account = "account";
+    private const string Timeline = "timeline";
+    private const string Stalls = "stalls";
+    private const string Bytes = "bytes";
+    private const string Trace = "trace";
+
     public static Magic Create() => new("patch", "Switches a machine's sites from nop to call, or back, while its CPUs go on; says what it cost.", Run)
     {
         Parameters =
@@ -12,10 +18,11 @@ internal static class PatchMagic
             LabParameters.Engine with { Positional = true },
             new("back", "from call to nop") { Flag = true },
             new("sites", "how many of the machine's sites, from the first; or all") { Default = LabParameters.All, Values = () => [LabParameters.All], OtherValues = true },
+            new("show", $"what is shown of it; {Timeline}, {Stalls} and {Bytes} keep the variable 'recording', {Trace} keeps 'trace'") { Default = Account, Values = () => [Account, Timeline, Stalls, Bytes, Trace] },
             new("machine", "the C# variable that holds the machine") { Default = "machine" },
             new("name", "the C# variable that takes the result") { Default = "run" },
         ],
-        Examples = ["#!patch --engine text_poke_bp_list", "#!patch --engine text_poke_bp --sites 100 --name one_by_one", "#!patch --engine text_poke_bp_list --back"],
+        Examples = ["#!patch --engine text_poke_bp_list", "#!patch --engine text_poke_bp --sites 100 --name one_by_one", "#!patch --engine text_poke_bp_list --sites 1 --show timeline", "#!patch --engine text_poke_bp_list --back"],
     };
 
     private static Task Run(MagicCall call)
@@ -30,9 +37,27 @@ internal static class PatchMagic
         }
         var sites = LabParameters.SitesOf(call, "sites", machine.Records.Records.Count);
         var plan = (sites is { } count ? Patch.First(count) : Patch.All()).With(call.Text("engine"));
-        var run = (call.Flag("back") ? plan.Back() : plan).Run(machine, call.CancellationToken);
+        plan = call.Flag("back") ? plan.Back() : plan;
+        var (run, shown) = call.Text("show") switch
+        {
+            Account => (plan.Run(machine, call.CancellationToken), null),
+            Trace => Traced(call, plan.Trace(machine, call.CancellationToken)),
+            var what => Recorded(call, plan.Record(machine, cancellation: call.CancellationToken), what),
+        };
         call.Set(name, run);
-        call.Display(run);
+        call.Display(shown ?? run);
         return Task.CompletedTask;
+    }
+
+    private static (PatchRun Run, object? Shown) Traced(MagicCall call, PatchTrace trace)
+    {
+        call.Set("trace", trace);
+        return (trace.Run, trace);
+    }
+
+    private static (PatchRun Run, object? Shown) Recorded(MagicCall call, PatchRecording recording, string what)
+    {
+        call.Set("recording", recording);
+        return (recording.Run, what switch { Stalls => recording.Stalls, Bytes => recording.SiteBytes, _ => recording });
     }
 }

@@ -9,6 +9,9 @@ public sealed record NotebookRunOptions
     /// <summary>Also write a page that shows it, in one file.</summary>
     public bool Html { get; init; }
 
+    /// <summary>Gives figures their images once all cells have run; null for none.</summary>
+    public FigureImages? Images { get; init; }
+
     /// <summary>Told before each code cell runs.</summary>
     public Action<CellStart>? OnCell { get; init; }
 
@@ -48,6 +51,8 @@ public sealed class NotebookRunner(Func<NotebookSession> newSession)
         var (run, failure) = await RunAsync(document, options, token);
         if (failure is not null)
             return new(run, failure, []);
+        if (options.Images is { } images)
+            await images.CompleteAsync(document.Cells.SelectMany(cell => cell.Outputs));
         // Both texts are made before either is written: a page that cannot be made must not leave a lone notebook behind.
         var notebook = document.ToJson();
         var page = options.Html ? HtmlPage.Write(document, Path.GetFileNameWithoutExtension(path), folder) : null;

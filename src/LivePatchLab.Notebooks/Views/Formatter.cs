@@ -25,7 +25,10 @@ public static class Formatter
         if (value is null)
             return new(MimeBundle.Plain, "null");
         var shown = ViewOf(value);
-        return ConventionByType.GetOrAdd(shown.GetType(), ConventionFormatters.Find)?.Bundle(shown) ?? PlainValue.Bundle(shown);
+        var forms = ConventionByType.GetOrAdd(shown.GetType(), ConventionFormatters.Find)?.Bundle(shown) ?? PlainValue.Bundle(shown);
+        if (shown is IPictured pictured)
+            forms.Picture = pictured.Picture;
+        return forms;
     }
 
     /// <summary>The view of a value, or the value itself.</summary>

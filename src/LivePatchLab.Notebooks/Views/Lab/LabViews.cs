@@ -11,6 +11,10 @@ public static class LabViews
     {
         Formatter.Show<PatchRun>(PatchRunView.Of);
         Formatter.Show<PatchTrace>(PatchTraceView.Of);
+        Formatter.Show<PatchRecording>(TimelineView.Of);
+        Formatter.Show<SiteBytes>(SiteBytesView.Of);
+        Formatter.Show<StallRecord>(StallView.Of);
+        Formatter.Show<CodeListing>(DisassemblyView.Of);
         Formatter.Show<SweepResult>(SweepView.Of);
         Formatter.Show<LabMachine>(LabMachineView.Of);
         Formatter.Show<KernelInfo>(KernelView.Of);

@@ -15,9 +15,12 @@ internal static class PatchRunView
         var view = new ViewBuilder().Headline(run.Engine, Headline(run));
         if (Problem(run) is { } problem)
             view.Alarm(problem);
-        if (run.Phases.Any(phase => phase.Name.Length > 0))
+        if (run.Phases.Any(IsNamed))
             view.Table(ByPhase(run));
-        return view.Table(ByCpu(run)).Footnote(Footnote(run)).Build();
+        view.Table(ByCpu(run));
+        if (run.Cpus > 1 && run.Phases.Count(IsNamed) > 1)
+            view.Table(ByPhaseAndCpu(run));
+        return view.Footnote(Footnote(run)).Build();
     }
 
     /// <summary>What went wrong, in one line; null for a good run.</summary>
@@ -36,7 +39,7 @@ internal static class PatchRunView
     private static DataTable ByPhase(PatchRun run) => new(
         ["phase", "time", "IPIs sent", "traps", "stalled cycles, all CPUs"],
         [
-            .. run.Phases.Where(phase => phase.Name.Length > 0).Select(phase =>
+            .. run.Phases.Where(IsNamed).Select(phase =>
             {
                 var total = phase.Total();
                 return (string[])[phase.Name, Duration.Show(run.Costs.SecondsOf(phase.DurationCycles)), Count(total.IpisSent), Count(total.Traps), Count(total.StalledCycles)];
@@ -61,6 +64,33 @@ internal static class PatchRunView
             rows.Add(Row("most", others, values => values[^1]));
         }
         return new(["CPU", "IPIs taken", "traps", "cycles waiting", "cycles in handlers", "stalled cycles"], rows) { Numeric = [false, true, true, true, true, true] };
+    }
+
+    private static bool IsNamed(PhaseAccount phase) => phase.Name.Length > 0;
+
+    /// <summary>Where the stalled cycles of each CPU lie: a heat map that is a table, so that paper and screen readers have it as well.</summary>
+    private static DataTable ByPhaseAndCpu(PatchRun run)
+    {
+        var phases = run.Phases.Where(IsNamed).ToArray();
+        var picks = new List<(string Name, Func<PhaseAccount, long> Of)> { ("0, the patcher", phase => phase.Cpus[0].StalledCycles) };
+        if (run.Cpus <= CpuRowsMax)
+        {
+            picks.AddRange(Enumerable.Range(1, run.Cpus - 1).Select(cpu => ($"{cpu}", (Func<PhaseAccount, long>)(phase => phase.Cpus[cpu].StalledCycles))));
+        }
+        else
+        {
+            picks.Add(($"the {run.Cpus - 1} others: median", phase => Others(phase)[(run.Cpus - 1) / 2]));
+            picks.Add(("most", phase => Others(phase)[^1]));
+        }
+        var values = picks.Select(pick => phases.Select(pick.Of).ToArray()).ToArray();
+        var most = Math.Max(1, values.Max(row => row.Max()));
+        return new(["stalled cycles of CPU", .. phases.Select(phase => phase.Name)], [.. picks.Zip(values, (pick, row) => (string[])[pick.Name, .. row.Select(Count)])])
+        {
+            Numeric = [false, .. phases.Select(_ => true)],
+            Shades = [.. values.Select(row => (double[])[0, .. row.Select(value => (double)value / most)])],
+        };
+
+        static long[] Others(PhaseAccount phase) => [.. phase.Cpus.Skip(1).Select(cpu => cpu.StalledCycles).Order()];
     }
 
     private static CpuAccount Sum(PatchRun run, int cpu) => run.Phases.Aggregate(default(CpuAccount), (sum, phase) => new()

@@ -18,10 +18,27 @@ internal static class SweepView
         var view = new ViewBuilder().Headline("sweep", $": {Plural(sweep.Runs.Count, "run")}, costs {sweep.Spec.Costs}, fetch {sweep.Spec.Fetch}, workload {sweep.Runs[0].Workload}, {(sweep.Spec.Seeds.Count == 1 ? $"seed {sweep.Spec.Seeds[0]}" : Plural(sweep.Spec.Seeds.Count, "seed"))}");
         if (bad.Length > 0)
             view.Alarm($"{Plural(bad.Length, "run")} ended badly; the first: {bad[0].Engine}, {bad[0].Sites} sites, {bad[0].Cpus} CPUs, seed {bad[0].Seed}: {PatchRunView.Problem(bad[0])}");
-        var table = sweep.Spec.Seeds.Count > 1 ? BySeeds(sweep) : Singles(sweep);
-        return table.Rows.Count <= OpenRowsMax
-            ? view.Table(table).Build()
-            : view.Part($"<details class=\"{Figure.DataClass}\" open><summary>{table.Rows.Count} rows</summary>{table.ToHtml()}</details>", $"\n{table}").Build();
+        var figure = FigureOf(sweep);
+        if (figure is not null)
+            view.Part(FigureHtml.Of(figure.ToSvg(), figure.FullCaption, null), figure.Title);
+        var table = (sweep.Spec.Seeds.Count > 1 ? BySeeds(sweep) : Singles(sweep)) with { IsSortable = true };
+        view = table.Rows.Count <= OpenRowsMax
+            ? view.Table(table)
+            : view.Part($"<details class=\"{Figure.DataClass}\" open><summary>{table.Rows.Count} rows</summary>{table.ToHtml()}</details>", $"\n{table}");
+        return view.Build() with { Picture = figure?.Picture };
+    }
+
+    /// <summary>The simulated time over what varies most; null for a sweep of one point.</summary>
+    private static Figure? FigureOf(SweepResult sweep)
+    {
+        var (sites, cpus) = (sweep.Spec.Sites.Distinct().ToArray(), sweep.Spec.Cpus.Distinct().ToArray());
+        if (sites.Length > 1 && sites.Length >= cpus.Length)
+            return sweep.Plot("sites", log: IsWide(sites));
+        if (cpus.Length > 1)
+            return sweep.Plot("cpus", log: IsWide(cpus));
+        return sweep.Spec.Engines.Distinct().Count() > 1 ? sweep.Plot("engine", by: "cpus") : null;
+
+        static bool IsWide(int[] values) => values.Max() >= 20 * values.Min();
     }
 
     private static DataTable Singles(SweepResult sweep) => Cut(
