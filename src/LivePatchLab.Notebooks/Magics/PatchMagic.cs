@@ -30,7 +30,7 @@ internal static class PatchMagic
         }
         var sites = LabParameters.SitesOf(call, "sites", machine.Records.Records.Count);
         var plan = (sites is { } count ? Patch.First(count) : Patch.All()).With(call.Text("engine"));
-        var run = (call.Flag("back") ? plan.Back() : plan).Run(machine, call.CancellationToken);
+        var run = (call.Flag("back") ? plan.Back() : plan).Run(machine, at => call.Progress.Report(new(at.Done, at.Sites, at.Pass)), call.CancellationToken);
         call.Set(name, run);
         call.Display(run);
         return Task.CompletedTask;

@@ -14,7 +14,7 @@ internal static partial class CellErrors
         if (cause is CellLeftBehindException)
             return new(CellFailure.Interrupted, [new(cell, null, cause.Message)]);
         if (cause is OperationCanceledException && token.IsCancellationRequested)
-            return new(CellFailure.Interrupted, [new(cell, null, "interrupted")]);
+            return CellFailure.InterruptedIn(cell, cause is CellInterruptedException ? cause.Message : "interrupted");
         var (line, deeper) = Place(cause, cellName);
         if (cause is UserErrorException or BadInputException or UnsupportedInputException)
             return new(CellFailure.UserError, [new(cell, line, OneLine(cause.Message))]);

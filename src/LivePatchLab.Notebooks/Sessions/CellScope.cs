@@ -8,6 +8,7 @@ internal sealed class CellScope(ICellOutput output, CancellationToken cancellati
 {
     private static readonly AsyncLocal<CellScope?> Here = new();
     private readonly Lock _lock = new();
+    private readonly ProgressClock _clock = new();
     private bool _closed;
 
     public static CellScope? Current
@@ -73,7 +74,7 @@ internal sealed class CellScope(ICellOutput output, CancellationToken cancellati
             lock (_lock)
             {
                 if (!_closed)
-                    output.Report(progress);
+                    output.Report(_clock.At(progress));
             }
         }
     }
