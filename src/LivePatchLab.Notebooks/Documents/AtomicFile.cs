@@ -10,7 +10,7 @@ internal static class AtomicFile
     /// <summary>A file that is there already keeps its permissions, and a link goes on leading to it.</summary>
     public static void Write(string path, ReadOnlySpan<byte> bytes)
     {
-        path = File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? Path.GetFullPath(path);
+        path = (File.Exists(path) ? File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName : null) ?? Path.GetFullPath(path);
         var folder = Path.GetDirectoryName(path)!;
         Directory.CreateDirectory(folder);
         var temporary = Path.Combine(folder, $".{Path.GetFileName(path)}.{Environment.ProcessId}.tmp");
