@@ -24,7 +24,12 @@ var parsed = root.Parse(args);
 if (parsed.Errors.Count > 0) return UsageErrors.Tell(parsed);
 try
 {
-    return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+    return await parsed.InvokeAsync(new InvocationConfiguration
+    {
+        EnableDefaultExceptionHandler = false,
+        // After Ctrl+C: room to print what is done, or for a cell that does not listen to be given up.
+        ProcessTerminationTimeout = TimeSpan.FromSeconds(10),
+    });
 }
 catch (BadInputException e)
 {

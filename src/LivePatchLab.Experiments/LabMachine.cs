@@ -66,10 +66,10 @@ public sealed class LabMachine : IDisposable
     ];
 
     /// <summary>Turns tracing on or off at all sites, and has the records follow.</summary>
-    public PatchRun Switch(IPatchProtocol protocol, bool enable, CancellationToken cancellation = default)
+    public PatchRun Switch(IPatchProtocol protocol, bool enable, CancellationToken cancellation = default, Action<PatchProgress>? progress = null)
     {
         var sites = SitesFor(enable);
-        var run = Patch(protocol, sites, cancellation);
+        var run = Patch(protocol, sites, cancellation, progress);
         for (var i = 0; i < sites.Count; i++)
             if (sites[i].IsFinished) Records.Records[i].UpdateRecord(enable);
         return run;
@@ -79,14 +79,15 @@ public sealed class LabMachine : IDisposable
     /// <param name="protocol">How.</param>
     /// <param name="sites">What; in ascending order of addresses.</param>
     /// <param name="cancellation">Leaves the machine in the middle of it.</param>
-    public PatchRun Patch(IPatchProtocol protocol, IReadOnlyList<PatchSite> sites, CancellationToken cancellation = default)
+    /// <param name="progress">Told now and then how far the patcher is, on the calling thread; it changes nothing of the outcome.</param>
+    public PatchRun Patch(IPatchProtocol protocol, IReadOnlyList<PatchSite> sites, CancellationToken cancellation = default, Action<PatchProgress>? progress = null)
     {
         if (!_patchers.TryGetValue(protocol, out var patcher)) _patchers[protocol] = patcher = protocol.Attach(Kernel);
         var started = Stopwatch.GetTimestamp();
         var cpu = Machine.Cpus[0];
         var startClock = cpu.ClockCycles;
         var (syncRounds, bytesWritten) = (Kernel.SyncRounds, Kernel.TextBytesWritten);
-        var context = new PatchContext(Kernel, cpu);
+        var context = new PatchContext(Kernel, cpu) { RecordReached = progress is null ? null : new PassCounter(Machine.Accounts, sites.Count, progress).Count };
         Machine.Accounts.Restart(startClock);
 
         using var watch = new SiteWatch(Machine, sites);

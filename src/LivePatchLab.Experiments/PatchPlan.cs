@@ -16,17 +16,21 @@ public sealed record PatchPlan(PatchSelection Selection, IPatchProtocol Protocol
 
     /// <summary>Patches, while the other CPUs go on.</summary>
     /// <exception cref="BadInputException">The machine has fewer sites, or stopped in the middle of an earlier operation.</exception>
-    public PatchRun Run(LabMachine machine, CancellationToken cancellation = default)
+    public PatchRun Run(LabMachine machine, CancellationToken cancellation = default) => Run(machine, null, cancellation);
+
+    /// <summary>As <see cref="Run(LabMachine, CancellationToken)"/>, and tells how far it is.</summary>
+    /// <inheritdoc cref="LabMachine.Patch" path="/param[@name='progress']"/>
+    public PatchRun Run(LabMachine machine, Action<PatchProgress>? progress, CancellationToken cancellation)
     {
         var sites = SitesOn(machine);
-        var run = machine.Patch(Protocol, sites, cancellation);
+        var run = machine.Patch(Protocol, sites, cancellation, progress);
         for (var i = 0; i < sites.Count; i++)
             if (sites[i].IsFinished) machine.Records.Records[i].UpdateRecord(Enable);
         return run;
     }
 
     /// <summary>Patches, and writes down what every CPU does meanwhile. Made for few CPUs and few sites: each instruction becomes a row.</summary>
-    /// <exception cref="BadInputException">As for <see cref="Run"/>.</exception>
+    /// <exception cref="BadInputException">As for <see cref="Run(LabMachine, CancellationToken)"/>.</exception>
     public PatchTrace Trace(LabMachine machine, CancellationToken cancellation = default)
     {
         using var recorder = new TraceRecorder(machine, SitesOn(machine)[0]);

@@ -12,7 +12,7 @@ public sealed class KernelServer
     /// <summary>The longest message that is taken; a longer one loses its sender the connection.</summary>
     private const long MessageMax = 64 << 20;
 
-    /// <summary>How long a cell may take to notice that the kernel ends: more than an abort by force needs.</summary>
+    /// <summary>How long a cell may take to notice that the kernel ends: more than an interrupt may take.</summary>
     private static readonly TimeSpan ShellPatience = TimeSpan.FromSeconds(5);
 
     private readonly ManualResetEventSlim _stop = new();

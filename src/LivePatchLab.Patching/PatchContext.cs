@@ -30,8 +30,15 @@ public sealed class PatchContext(LinuxKernel kernel, Cpu cpu)
 
     public ProbeKernelWrite ProbeKernelWrite(GuestAddress address, ReadOnlyMemory<byte> opcode, TextMapping mapping) => new(Kernel, address, opcode, mapping);
 
+    /// <summary>Told whenever the protocol goes on to its next record; only looks on.</summary>
+    public Action? RecordReached { get; init; }
+
     /// <summary>Going on to the next record of a list.</summary>
-    public KernelStep NextRecord() => _nextRecord;
+    public KernelStep NextRecord()
+    {
+        RecordReached?.Invoke();
+        return _nextRecord;
+    }
 
     /// <summary>Runs a client's callback, unless it is to fail.</summary>
     public int Call(Func<int> callback)

@@ -9,7 +9,7 @@ public sealed record Livepatch(string Command, int Status, string Output, string
     private static readonly TimeSpan LongestRun = TimeSpan.FromMinutes(3);
 
     /// <summary>The program that the build has made, where scripts look for it.</summary>
-    private static readonly string Program = Path.Combine(
+    public static readonly string Program = Path.Combine(
         LabFolder.Root, "src", "LivePatchLab.Cli", "bin", new DirectoryInfo(AppContext.BaseDirectory).Parent!.Name, "net10.0", "livepatch");
 
     public JsonNode Json => JsonNode.Parse(Output) ?? throw new InvalidOperationException($"{Command} printed null");

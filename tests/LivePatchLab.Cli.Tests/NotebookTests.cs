@@ -2,7 +2,7 @@ using System.Text.Json.Nodes;
 
 namespace LivePatchLab.Cli.Tests;
 
-/// <summary>livepatch notebook run.</summary>
+/// <summary>livepatch notebook run, check and clean.</summary>
 public sealed class NotebookTests
 {
     [Fact]
@@ -76,6 +76,82 @@ public sealed class NotebookTests
         File.ReadAllText(file).ShouldBe(Notebook("1"));
     }
 
+    [Fact]
+    public void Check_says_same_or_which_cell_drifted_and_how()
+    {
+        using var folder = new TemporaryFolder();
+        var good = Executed(folder, "good.ipynb", "var a = 40;", "a + 2");
+        var drifted = folder.Write("drifted.ipynb", File.ReadAllText(good).Replace("\"42\"", "\"43\"", StringComparison.Ordinal));
+        Livepatch.Run("notebook", "check", good).ShouldBeDone().Output.ShouldBe($"{good}: same\n");
+        var check = Livepatch.Run("notebook", "check", good, drifted);
+        check.Status.ShouldBe(1);
+        check.Errors.ShouldBe("");
+        check.Output.ShouldBe($"{good}: same\n{drifted}: drifted in 1 of 2 code cells\n  cell 2, output 1, line 1\n    was: 43\n    is:  42\n");
+    }
+
+    [Fact]
+    public void Check_tells_a_notebook_that_was_never_executed_one_that_fails_and_one_that_is_none()
+    {
+        using var folder = new TemporaryFolder();
+        var bare = folder.Write("bare.ipynb", Notebook("1"));
+        var failing = folder.Write("failing.ipynb", File.ReadAllText(Executed(folder, "x.ipynb", "1")).Replace("\"1\"\n   ]", "\"nope\"\n   ]", StringComparison.Ordinal));
+        var check = Livepatch.Run("notebook", "check", bare, failing, folder.At("none.ipynb"));
+        check.Status.ShouldBe(2);
+        check.Output.ShouldContain($"{bare}: never executed");
+        check.Output.ShouldContain($"{failing}: failed: cell 1, line 1: The name 'nope'");
+        check.ErrorLines.ShouldHaveSingleItem().ShouldContain("none.ipynb: no such file");
+        Livepatch.Run("notebook", "check", bare).Status.ShouldBe(1);
+    }
+
+    [Fact]
+    public void Clean_strips_in_place_and_with_check_only_tells()
+    {
+        using var folder = new TemporaryFolder();
+        var file = Executed(folder, "x.ipynb", "40 + 2");
+        var executed = File.ReadAllText(file);
+        var told = Livepatch.Run("notebook", "clean", "--check", file);
+        (told.Status, told.Output, told.Errors).ShouldBe((1, $"{file}: holds 1 output and 1 execution count\n", ""));
+        File.ReadAllText(file).ShouldBe(executed);
+
+        Livepatch.Run("notebook", "clean", file).ShouldBeDone().Output.ShouldBe($"{file}: 1 output and 1 execution count removed\n");
+        JsonNode.Parse(File.ReadAllText(file))!["cells"]![0]!["outputs"]!.AsArray().ShouldBeEmpty();
+        Livepatch.Run("notebook", "clean", "--check", file).ShouldBeDone().Output.ShouldBe($"{file}: clean\n");
+        Livepatch.Run("notebook", "clean", folder.Write("bad.ipynb", "[]")).ShouldComplain(2, "bad.ipynb", "not a notebook");
+    }
+
+    [Fact]
+    public void Parameters_reach_the_cells_and_the_same_run_gives_the_same_bytes()
+    {
+        using var folder = new TemporaryFolder();
+        var file = folder.Write("x.ipynb", Notebook("int cpus = 4;", "$\"{cpus} {string.Join('+', sites)} {name}\"").Replace("\"metadata\":{},\"outputs\":[],\"source\":\"int", "\"metadata\":{\"tags\":[\"parameters\"]},\"outputs\":[],\"source\":\"int", StringComparison.Ordinal));
+        foreach (var output in (string[])["one", "two"])
+        {
+            var run = Livepatch.Run("notebook", "run", file, "-p", "cpus=8", "--parameter", "sites=[1,10]", "-p", "name='2'", "--output", folder.At(output));
+            run.Status.ShouldBe(0, run.Errors);
+            run.ErrorLines.ShouldBe([$"{file}: the 'parameters' cell declares no 'sites'.", $"{file}: the 'parameters' cell declares no 'name'."]);
+        }
+        var written = File.ReadAllText(folder.At("one/x.ipynb"));
+        written.ShouldContain("8 1+10 2");
+        File.ReadAllText(folder.At("two/x.ipynb")).ShouldBe(written);
+    }
+
+    [Theory]
+    [InlineData("cpus", "no = in it")]
+    [InlineData("9=1", "'9' cannot be the name of a C# variable")]
+    [InlineData("x=[1,a]", "of one kind")]
+    public void A_wrong_parameter_gets_one_line(string parameter, string hint)
+    {
+        using var folder = new TemporaryFolder();
+        Livepatch.Run("notebook", "run", folder.Write("x.ipynb", Notebook("1")), "-p", parameter, "--output", folder.At("out")).ShouldComplain(2, "--parameter", hint);
+    }
+
+    [Fact]
+    public void The_same_parameter_twice_gets_one_line()
+    {
+        using var folder = new TemporaryFolder();
+        Livepatch.Run("notebook", "run", folder.Write("x.ipynb", Notebook("1")), "-p", "x=1", "-p", "x=2").ShouldComplain(2, "x is given twice");
+    }
+
     [LabNotebooksFact]
     public void Every_notebook_of_the_lab_runs_from_its_first_cell_to_its_last()
     {
@@ -86,6 +162,12 @@ public sealed class NotebookTests
             run.Status.ShouldBe(0, run.Errors);
             File.Exists(folder.At($"out/{Path.GetFileNameWithoutExtension(file)}.html")).ShouldBeTrue(file);
         }
+    }
+
+    private static string Executed(TemporaryFolder folder, string name, params string[] cells)
+    {
+        Livepatch.Run("notebook", "run", folder.Write(name, Notebook(cells)), "--output", folder.At("executed")).Status.ShouldBe(0);
+        return folder.At($"executed/{name}");
     }
 
     private static string Notebook(params string[] cells) => new JsonObject

@@ -54,4 +54,46 @@ public sealed class SweepTests
 
     [Fact]
     public void A_specification_that_is_not_there_gets_one_line() => Livepatch.Run("sweep", "no-such.json").ShouldComplain(2, "no-such.json");
+
+    [UnixFact]
+    public void An_interrupted_sweep_prints_the_runs_that_are_finished()
+    {
+        using var folder = new TemporaryFolder();
+        var spec = folder.Write("sweep.json", LongSpec);
+        // A shell whose input is no terminal lets its background jobs ignore SIGINT; so the signal comes from beside it.
+        var run = Livepatch.Start("timeout", "--preserve-status", "--signal=INT", "6", Livepatch.Program, "sweep", spec);
+        run.ShouldHaveNoTrace();
+        run.Status.ShouldBe(130, run.Errors);
+        var runs = run.Json.AsArray();
+        runs.Count.ShouldBeInRange(1, 39_999);
+        run.ErrorLines.ShouldHaveSingleItem().ShouldBe(FormattableString.Invariant($"livepatch: interrupted after {runs.Count:N0} of 40,000 runs; those {runs.Count} are printed"));
+    }
+
+    [UnixFact("script")]
+    public void A_terminal_sees_one_line_rewritten_in_place_and_cleared()
+    {
+        using var folder = new TemporaryFolder();
+        var spec = folder.Write("sweep.json", LongSpec);
+        var run = Livepatch.Start("env", "TERM=xterm", "script", "-qec", $"timeout --preserve-status --signal=INT 6 {Livepatch.Program} sweep {spec} > {folder.At("runs.json")}", "/dev/null");
+        run.Output.ShouldContain("\r\u001b[Kruns: ");
+        run.Output.ShouldMatch("runs: [0-9,]+ of 40,000, [0-9]+ %, [0-9,.]+ a (second|minute), .* left");
+        run.Output.ShouldContain("\r\u001b[Klivepatch: interrupted after");
+        System.Text.Json.Nodes.JsonNode.Parse(File.ReadAllText(folder.At("runs.json")))!.AsArray().Count.ShouldBeGreaterThan(0);
+    }
+
+    /// <summary>40,000 runs, of some milliseconds each.</summary>
+    private static string LongSpec => $$"""{"engines": ["text_poke_bp"], "sites": [1000], "cpus": [4], "workload": "running", "seeds": [{{string.Join(", ", Enumerable.Range(1, 40_000))}}]}""";
+}
+
+/// <summary>A test that sends signals, and may need a program beside <c>timeout</c>.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+public sealed class UnixFactAttribute : FactAttribute
+{
+    public UnixFactAttribute(string program = "timeout")
+    {
+        if (!new[] { "timeout", program }.All(IsThere)) Skip = $"needs the programs timeout and {program}";
+    }
+
+    private static bool IsThere(string program)
+        => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Any(folder => File.Exists(Path.Combine(folder, program)));
 }

@@ -52,5 +52,19 @@ public sealed class PatchPlanTests
         Should.Throw<BadInputException>(() => Patch.All().With(Protocols.TextPokeBp).Run(lab)).Message.ShouldContain("stopped in the middle");
     }
 
+    [Theory]
+    [InlineData("text_poke_bp", "sites")]
+    [InlineData("text_poke_bp_list", "adding breakpoints", "updating code", "finishing update")]
+    [InlineData("ftrace_2012", "adding breakpoints", "updating code", "removing breakpoints")]
+    public void Progress_counts_the_sites_of_each_pass_and_leaves_the_outcome_alone(string protocol, params string[] passes)
+    {
+        var seen = new List<PatchProgress>();
+        using var watched = new LabMachine(new LabMachineOptions { Cpus = 3, Sites = 300, Workload = Workload.Running });
+        using var alone = new LabMachine(watched.Options);
+        var run = Patch.All().With(protocol).Run(watched, seen.Add, CancellationToken.None);
+        run.StateHash.ShouldBe(Patch.All().With(protocol).Run(alone).StateHash);
+        seen.ShouldBe(passes.SelectMany(pass => new[] { 128, 256, 300 }.Select(done => new PatchProgress(pass, done, 300))));
+    }
+
     private static LabMachine Small() => new(new LabMachineOptions { Cpus = 3, Sites = 10, Workload = Workload.Running });
 }

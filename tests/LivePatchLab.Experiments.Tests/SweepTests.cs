@@ -43,10 +43,28 @@ public sealed class SweepTests
     }
 
     [Fact]
-    public void A_sweep_can_be_cancelled()
+    public void A_cancelled_sweep_gives_the_runs_that_are_finished_in_the_order_of_the_specification()
     {
         using var cancellation = new CancellationTokenSource();
-        Should.Throw<OperationCanceledException>(() => Sweep.Run(Spec, 1, _ => cancellation.Cancel(), cancellation.Token));
+        var part = Sweep.Run(Spec, 1, at => { if (at.Done == 5) cancellation.Cancel(); }, cancellation.Token);
+        part.IsComplete.ShouldBeFalse();
+        part.Interruption.ShouldBe("interrupted after 5 of 32 runs");
+        part.Runs.Count.ShouldBe(5);
+
+        var whole = Sweep.Run(Spec);
+        whole.Interruption.ShouldBeNull();
+        var states = whole.Runs.Select(run => run.ToJson(withHostSeconds: false).ToJsonString()).ToList();
+        var places = part.Runs.Select(run => states.IndexOf(run.ToJson(withHostSeconds: false).ToJsonString())).ToList();
+        places.ShouldAllBe(place => place >= 0);
+        places.ShouldBe(places.Order());
+    }
+
+    [Fact]
+    public void A_sweep_that_is_cancelled_before_any_run_is_finished_gives_nothing()
+    {
+        using var cancellation = new CancellationTokenSource();
+        cancellation.Cancel();
+        Should.Throw<OperationCanceledException>(() => Sweep.Run(Spec, 1, cancellation: cancellation.Token));
     }
 
     [Theory]

@@ -15,25 +15,9 @@ public sealed class CommittedNotebookTests
     {
         var path = Path.Combine(LabSession.Root, "notebooks", name);
         new FileInfo(path).Length.ShouldBeLessThan(BytesMax);
-        var committed = Shown(NotebookDocument.Read(path));
-        committed.ShouldNotBeEmpty("it is committed executed: livepatch notebook run");
-
-        var document = NotebookDocument.Read(path);
-        var runner = new NotebookRunner(() => new NotebookSession(LabMagics.Table(), new CSharpSession()));
-        var (_, failure) = await runner.RunAsync(document, new NotebookRunOptions());
-        failure?.ToString().ShouldBeNull();
-        // Through the file's own form, in which numbers and texts are written in one way.
-        Shown(NotebookDocument.Parse(document.ToJson(), name)).ShouldBe(committed);
+        var check = await NotebookCheck.RunAsync(path, new NotebookRunner(() => new NotebookSession(LabMagics.Table(), new CSharpSession())), new NotebookRunOptions());
+        check.IsExecuted.ShouldBeTrue("it is committed executed: livepatch notebook run");
+        check.Failure?.ToString().ShouldBeNull();
+        check.Drifts.Select(drift => drift.ToString()).ShouldBeEmpty();
     }
-
-    /// <summary>The text of every output, and the data of every figure, with the number of its cell.</summary>
-    private static List<string> Shown(NotebookDocument document)
-        => [.. document.Cells.Index().SelectMany(cell => cell.Item.Outputs.Select(output => $"cell {cell.Index + 1}: {TestRun.Plain(output)}\n{Plot(output)}"))];
-
-    private static string? Plot(NotebookOutput output) => output switch
-    {
-        DisplayOutput display => display.Data.Text(MimeBundle.Plotly),
-        ResultOutput result => result.Data.Text(MimeBundle.Plotly),
-        _ => null,
-    };
 }

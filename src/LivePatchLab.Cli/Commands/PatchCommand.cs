@@ -49,11 +49,17 @@ internal static class PatchCommand
             if (parsed.GetValue(table) is { } tablePath) options = options with { Table = SiteTable.Open(tablePath) };
 
             using var lab = new LabMachine(options);
-            var run = lab.Switch(Protocols.Named(parsed.GetValue(engine)!), enable: true, cancellation);
+            var run = Switch(lab, Protocols.Named(parsed.GetValue(engine)!), cancellation);
             Console.Out.WriteLine(parsed.GetValue(json) ? run.ToJson().ToJsonString() : Text(run));
             return Task.FromResult(run.IsGood ? ExitCode.Done : ExitCode.Failed);
         });
         return command;
+    }
+
+    private static PatchRun Switch(LabMachine lab, IPatchProtocol protocol, CancellationToken cancellation)
+    {
+        using var line = new ProgressLine();
+        return lab.Switch(protocol, enable: true, cancellation, at => line.Count(at.Done, at.Sites, at.Pass));
     }
 
     private static int? SitesFrom(string text)

@@ -35,6 +35,10 @@ public sealed partial record SweepSpec
     /// <summary>A workload by name; null for what the cost preset says.</summary>
     public string? Workload { get; init; }
 
+    /// <summary>How many runs that makes.</summary>
+    [JsonIgnore]
+    public long RunCount => (long)Engines.Count * Sites.Count * Cpus.Count * Seeds.Count;
+
     /// <summary>Reads a specification from its JSON.</summary>
     /// <exception cref="BadInputException">It is none, or names what there is not.</exception>
     public static SweepSpec Parse(string json, string sourceName)

@@ -15,7 +15,7 @@ internal sealed class CellExecution(NotebookSession session, SessionHistory hist
     /// <summary>How many cells have been counted.</summary>
     public int Count { get; private set; }
 
-    /// <summary>Asks the running cell to stop; a loop that does not listen is aborted. Its variables stay.</summary>
+    /// <summary>Asks the running cell to stop. Its variables stay.</summary>
     public void Interrupt()
     {
         lock (_lock) _running?.Cancel();

@@ -97,12 +97,7 @@ internal sealed class JupyterCellOutput(
     public string? Ask(string prompt, bool secret)
     {
         if (!_mayAsk) return null;
-        try { }
-        finally
-        {
-            // What the cell wrote as a prompt stands above the question. No abort between taking the lock and letting it go.
-            FlushWaiting();
-        }
+        FlushWaiting();
 
         return frontend.Stdin.Ask(request, prompt, secret, token);
     }

@@ -35,13 +35,8 @@ internal sealed class StdinChannel : IDisposable
 
         void Open(Question asked)
         {
-            try { }
-            finally
-            {
-                // In a finally block, where an interrupted cell is not aborted: what this takes and sends must be whole.
-                lock (_lock) _open.Add(asked);
-                _socket.Send(frames);
-            }
+            lock (_lock) _open.Add(asked);
+            _socket.Send(frames);
         }
     }
 

@@ -11,12 +11,17 @@ public sealed class NotebookDocument
     public JsonObject Metadata { get; init; } = [];
 
     /// <exception cref="BadNotebookException">The file is missing, or no notebook.</exception>
-    public static NotebookDocument Read(string path)
+    public static NotebookDocument Read(string path) => Read(path, out _);
+
+    /// <param name="path">The file.</param>
+    /// <param name="bytes">All of it, for who wants to change little of it.</param>
+    internal static NotebookDocument Read(string path, out byte[] bytes)
     {
         try
         {
+            bytes = File.ReadAllBytes(path);
             // Strict decoding: a file in another encoding is refused here rather than written back with its letters lost.
-            return Parse(new UTF8Encoding(false, true).GetString(WithoutByteOrderMark(File.ReadAllBytes(path))), path);
+            return Parse(new UTF8Encoding(false, true).GetString(WithoutByteOrderMark(bytes)), path);
         }
         catch (DecoderFallbackException broken)
         {
@@ -43,6 +48,6 @@ public sealed class NotebookDocument
     /// <summary>Writes the whole file or nothing.</summary>
     public void Write(string path) => AtomicFile.Write(path, ToJson());
 
-    private static ReadOnlySpan<byte> WithoutByteOrderMark(byte[] bytes)
+    internal static ReadOnlySpan<byte> WithoutByteOrderMark(byte[] bytes)
         => bytes.AsSpan().StartsWith(Encoding.UTF8.Preamble) ? bytes.AsSpan(Encoding.UTF8.Preamble.Length) : bytes;
 }

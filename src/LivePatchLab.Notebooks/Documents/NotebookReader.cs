@@ -7,7 +7,7 @@ namespace LivePatchLab.Notebooks;
 /// <summary>Reads nbformat 4.0 to 4.5. Whatever is wrong ends in one line that names the file and the place.</summary>
 internal sealed class NotebookReader(string name)
 {
-    private const int DepthMax = 256;
+    public const int DepthMax = 256;
 
     public NotebookDocument Read(string text)
     {

@@ -40,7 +40,7 @@ internal static class PatchMagic
         plan = call.Flag("back") ? plan.Back() : plan;
         var (run, shown) = call.Text("show") switch
         {
-            Account => (plan.Run(machine, call.CancellationToken), null),
+            Account => (plan.Run(machine, at => call.Progress.Report(new(at.Done, at.Sites, at.Pass)), call.CancellationToken), null),
             Trace => Traced(call, plan.Trace(machine, call.CancellationToken)),
             var what => Recorded(call, plan.Record(machine, cancellation: call.CancellationToken), what),
         };

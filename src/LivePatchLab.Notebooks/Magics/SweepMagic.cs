@@ -37,12 +37,11 @@ internal static class SweepMagic
             Fetch = call.Text("model"),
             Workload = call.TextOrNull("workload"),
         };
-        var runs = (long)spec.Engines.Count * spec.Sites.Count * spec.Cpus.Count * spec.Seeds.Count;
-        if (runs > RunsMax)
-            throw new UserErrorException($"#!sweep: that is {runs} runs; a cell takes up to {RunsMax}. livepatch sweep has no such limit");
+        if (spec.RunCount > RunsMax)
+            throw new UserErrorException($"#!sweep: that is {spec.RunCount} runs; a cell takes up to {RunsMax}. livepatch sweep has no such limit");
         var result = Sweep.Run(spec, progress: at => call.Progress.Report(new(at.Done, at.Total, "runs")), cancellation: call.CancellationToken);
         call.Set(name, result);
         call.Display(result);
-        return Task.CompletedTask;
+        return result.IsComplete ? Task.CompletedTask : throw new CellInterruptedException($"{result.Interruption}; `{name}` holds those {result.Runs.Count:N0}");
     }
 }

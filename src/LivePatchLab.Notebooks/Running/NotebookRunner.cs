@@ -12,6 +12,12 @@ public sealed record NotebookRunOptions
     /// <summary>Gives figures their images once all cells have run; null for none.</summary>
     public FigureImages? Images { get; init; }
 
+    /// <summary>Values that take the place of the notebook's own.</summary>
+    public NotebookParameters Parameters { get; init; } = NotebookParameters.None;
+
+    /// <summary>Told what is odd but no reason to stop, a line each.</summary>
+    public Action<string>? OnWarning { get; init; }
+
     /// <summary>Told before each code cell runs.</summary>
     public Action<CellStart>? OnCell { get; init; }
 
@@ -48,6 +54,7 @@ public sealed class NotebookRunner(Func<NotebookSession> newSession)
         if (target == Path.GetFullPath(path))
             throw new BadNotebookException($"{path}: the executed notebook would overwrite it; name another output folder");
         var folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
+        foreach (var warning in options.Parameters.PutInto(document)) options.OnWarning?.Invoke(warning);
         var (run, failure) = await RunAsync(document, options, token);
         if (failure is not null)
             return new(run, failure, []);

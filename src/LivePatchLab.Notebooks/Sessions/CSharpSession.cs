@@ -233,8 +233,6 @@ public sealed class CSharpSession(CSharpSessionOptions options) : ISessionVariab
             // What the cell has declared is there even when its value could not be shown.
             if (reached is not null)
                 _state = reached;
-            if (threads.WasForced)
-                ConsoleCapture.Renew();
         }
     }
 

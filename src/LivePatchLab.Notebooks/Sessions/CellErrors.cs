@@ -14,7 +14,7 @@ internal static partial class CellErrors
         if (cause is CellLeftBehindException)
             return new(CellFailure.Interrupted, [new(cell, null, cause.Message)]);
         if (token.IsCancellationRequested && IsInterruption(cause))
-            return new(CellFailure.Interrupted, [new(cell, null, "interrupted")]);
+            return CellFailure.InterruptedIn(cell, cause is CellInterruptedException ? cause.Message : "interrupted");
         var (line, deeper) = Place(cause, cellName);
         if (cause is UserErrorException or BadInputException or UnsupportedInputException)
             return new(CellFailure.UserError, [new(cell, line, OneLine(cause.Message))]);
@@ -30,9 +30,9 @@ internal static partial class CellErrors
         _ => exception,
     };
 
-    /// <summary>What code throws that the token, or the force after it, has stopped; of a loop on several threads, what each of them has thrown.</summary>
+    /// <summary>What code throws that was interrupted; of a loop on several threads, what each of them has thrown.</summary>
     private static bool IsInterruption(Exception exception)
-        => exception is OperationCanceledException or ThreadInterruptedException or ThreadAbortException
+        => exception is OperationCanceledException or ThreadInterruptedException
             || (exception is AggregateException several && several.InnerExceptions.All(IsInterruption));
 
     private static string OneLine(string message) => message.ReplaceLineEndings(" ").Trim();

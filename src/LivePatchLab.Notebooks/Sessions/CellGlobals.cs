@@ -7,7 +7,7 @@ public sealed class CellGlobals
 
     internal CellGlobals() { }
 
-    /// <summary>Fires when the user interrupts the cell; loops that ask it stop in order, others are aborted.</summary>
+    /// <summary>Fires when the user interrupts the cell; loops that ask it stop in order, others by an exception.</summary>
     public CancellationToken cancellation => CellScope.Current?.Cancellation ?? CancellationToken.None;
 
     /// <summary>Shows a value under the cell, now. The handle replaces it: <c>handle.Update(next)</c>.</summary>

@@ -13,6 +13,8 @@ public sealed record CellFailure(string Kind, IReadOnlyList<CellMessage> Message
     public const string UserError = "UserError";
     public const string Interrupted = "Interrupted";
 
+    public static CellFailure InterruptedIn(int cell, string message = "interrupted") => new(Interrupted, [new(cell, null, message)]);
+
     public int? Line => Messages[0].Line;
 
     public ErrorOutput ToOutput() => new(Kind, Messages[0].Text, [.. Messages.Select(message => message.ToString())]);

@@ -9,6 +9,7 @@ internal sealed class CellScope(ICellOutput output, CancellationToken cancellati
     private static readonly AsyncLocal<CellScope?> Here = new();
     private readonly Lock _lock = new();
     private readonly StreamAllowance _allowance = new();
+    private readonly ProgressClock _clock = new();
     private bool _closed;
 
     public static CellScope? Current
@@ -38,73 +39,51 @@ internal sealed class CellScope(ICellOutput output, CancellationToken cancellati
 
     public void Write(string stream, string text)
     {
-        try { }
-        finally
+        lock (_lock)
         {
-            // In a finally block, because there the runtime does not abort an interrupted cell: an abort between taking a lock and letting it go would hold
-            // the lock for ever. So it is in all doors through which a cell's own thread comes into the lab.
-            lock (_lock)
-            {
-                if (!_closed && text.Length > 0)
-                    WriteWhatFits(stream, text);
-            }
+            if (!_closed && text.Length > 0)
+                WriteWhatFits(stream, text);
         }
     }
 
     public Action<MimeBundle> Display(MimeBundle bundle)
     {
         Action<MimeBundle> replace = _ => { };
-        try { }
-        finally
+        lock (_lock)
         {
-            lock (_lock)
-            {
-                if (!_closed)
-                    replace = output.Display(bundle);
-            }
+            if (!_closed)
+                replace = output.Display(bundle);
         }
         return next => Replace(replace, next);
     }
 
     public void Report(Progress progress)
     {
-        try { }
-        finally
+        lock (_lock)
         {
-            lock (_lock)
-            {
-                if (!_closed)
-                    output.Report(progress);
-            }
+            if (!_closed)
+                output.Report(_clock.At(progress));
         }
     }
 
     public void Clear(bool wait)
     {
-        try { }
-        finally
+        lock (_lock)
         {
-            lock (_lock)
+            if (!_closed)
             {
-                if (!_closed)
-                {
-                    output.Clear(wait);
-                    _allowance.Renew();
-                }
+                output.Clear(wait);
+                _allowance.Renew();
             }
         }
     }
 
-    // Waits for a person: outside the lock, since other threads of the cell write on, and outside the finally block, so that an abort ends it.
+    // Waits for a person, so outside the lock: other threads of the cell write on.
     public string? Ask(string prompt, bool secret)
     {
-        var closed = true;
-        try { }
-        finally
-        {
-            lock (_lock)
-                closed = _closed;
-        }
+        bool closed;
+        lock (_lock)
+            closed = _closed;
         return closed ? null : output.Ask(prompt, secret);
     }
 
@@ -127,14 +106,10 @@ internal sealed class CellScope(ICellOutput output, CancellationToken cancellati
     private void Replace(Action<MimeBundle> replace, MimeBundle next)
     {
         var asking = Current ?? this;
-        try { }
-        finally
+        lock (asking._lock)
         {
-            lock (asking._lock)
-            {
-                if (!asking._closed)
-                    replace(next);
-            }
+            if (!asking._closed)
+                replace(next);
         }
     }
 }

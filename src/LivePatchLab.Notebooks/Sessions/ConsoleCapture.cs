@@ -33,15 +33,6 @@ internal sealed class ConsoleCapture(string stream, TextWriter outside) : TextWr
         }
     }
 
-    /// <summary>
-    /// After a cell was aborted: Console locks its wrapper in every call, and an abort within one leaves that lock taken for ever. So the wrappers are thrown away.
-    /// </summary>
-    public static void Renew()
-    {
-        lock (InstallLock)
-            Put();
-    }
-
     public override void Write(char value) => Write(value.ToString());
 
     public override void Write(char[] buffer, int index, int count) => Write(new string(buffer, index, count));

@@ -40,7 +40,12 @@ public sealed class NotebookSession(MagicTable magics, CSharpSession csharp)
                 if (!result.Succeeded)
                     return result;
             }
-            return result;
+            // Code that takes an interrupt for its end, and gives what it has, does not make the next cell run.
+            if (!token.IsCancellationRequested)
+                return result;
+            if (result.Value is not null)
+                scope.Display(result.Value);
+            return new(null, CellFailure.InterruptedIn(cell));
         });
     }
 

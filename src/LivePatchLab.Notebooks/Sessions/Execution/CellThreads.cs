@@ -1,36 +1,34 @@
 using System.Diagnostics;
-using System.Runtime;
 using LivePatchLab.Machine;
 
 namespace LivePatchLab.Notebooks;
 
 /// <summary>
-/// The threads on which a cell's own code runs, what follows its awaits included: only a thread of ours can be stopped by force. An interrupt climbs a ladder.
-/// The token asks. Then
-/// the checks that were written into the cell's loops throw (<see cref="InterruptChecks"/>). What waits is woken. What is awaited is awaited no more, and what would follow
-/// never runs. What is left is aborted by the runtime.
-/// A cell that even that does not reach is left behind, and the user is told so.
+/// The threads on which a cell's own code runs, what follows its awaits included: what waits on a thread of ours can be woken. An interrupt climbs a ladder. The token
+/// asks. Then the checks that were written into the cell's loops throw (<see cref="InterruptChecks"/>). What waits is woken. What is awaited is awaited no more, and what
+/// would follow never runs. A cell that even that does not reach, as one in a long call into a library, is left behind, and the user is told so.
 /// </summary>
 /// <remarks>
-/// A thread that is aborted may hold locks or have half changed something. The lab's own machines look at the token in every quantum and tell of it
-/// (<see cref="CallerCancellation"/>); while one of them runs, force is put off. Output goes through finally blocks, where the runtime puts it off by itself.
+/// No thread is aborted. .NET offers it to hosts of scripts (ControlledExecution), and it stops most loops within 20 ms; but an abort may come in the middle of anything,
+/// and .NET 10 on Linux ended the process several times ("terminate called after throwing an instance of 'PAL_SEHException'"). A kernel that lives on with all its
+/// variables, beside one thread that still computes, is worth more than that thread. The lab's own machines look at the token in every quantum and tell of it
+/// (<see cref="CallerCancellation"/>); while one of them runs, nothing is woken.
 /// </remarks>
 internal sealed class CellThreads : SynchronizationContext
 {
     private const int StackBytes = 64 << 20;
 
-    /// <summary>Code that waits for its own tasks holds a thread for each; beyond so many the pool's threads serve, which cannot be stopped.</summary>
+    /// <summary>Code that waits for its own tasks holds a thread for each; beyond so many the pool's threads serve, which cannot be woken.</summary>
     private const int ThreadsMax = 16;
 
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(15);
     private static readonly TimeSpan PatienceWithChecks = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan PatienceWithMachines = TimeSpan.FromMilliseconds(400);
-    private static readonly TimeSpan PatienceWithForce = TimeSpan.FromMilliseconds(15);
+    private static readonly TimeSpan WakeInterval = TimeSpan.FromMilliseconds(15);
     private static readonly TimeSpan PatienceInAll = TimeSpan.FromSeconds(2);
 
     private readonly CancellationToken _token;
     private readonly CallerCancellation _caller;
-    private readonly CancellationTokenSource _force = new();
     private readonly ManualResetEventSlim _ended = new();
     private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Queue<Work> _waiting = new();
@@ -57,9 +55,6 @@ internal sealed class CellThreads : SynchronizationContext
         Stopped,
     }
 
-    /// <summary>Whether the runtime was told to abort what runs here.</summary>
-    public bool WasForced => _force.IsCancellationRequested;
-
     /// <summary>Runs something on these threads to its end. To be called once.</summary>
     /// <exception cref="OperationCanceledException">It was stopped.</exception>
     /// <exception cref="CellLeftBehindException">It could not be stopped.</exception>
@@ -79,10 +74,6 @@ internal sealed class CellThreads : SynchronizationContext
                 await _stopped.Task.ConfigureAwait(false);
             return await done.Task.ConfigureAwait(false);
         }
-        catch (Exception e) when (WasForced && e is not CellLeftBehindException)
-        {
-            throw new OperationCanceledException(_token);
-        }
         finally
         {
             Close(done.Task.IsCompletedSuccessfully || !_token.IsCancellationRequested ? End.Finished : End.Stopped);
@@ -92,25 +83,21 @@ internal sealed class CellThreads : SynchronizationContext
     /// <summary>Where what follows an await goes: to a thread that has nothing to do, or to a new one, since the others may be waiting for just this.</summary>
     public override void Post(SendOrPostCallback callback, object? state)
     {
-        try { }
-        finally
+        var work = new Work(callback, state);
+        lock (_lock)
         {
-            var work = new Work(callback, state);
-            lock (_lock)
+            var isIdle = _idle > _waiting.Count;
+            if (_end == End.None && (isIdle || _threads < ThreadsMax))
             {
-                var isIdle = _idle > _waiting.Count;
-                if (_end == End.None && (isIdle || _threads < ThreadsMax))
-                {
-                    _waiting.Enqueue(work);
-                    if (isIdle)
-                        Monitor.Pulse(_lock);
-                    else
-                        NewThread().UnsafeStart();
-                }
-                else if (_end != End.Stopped)
-                {
-                    ThreadPool.UnsafeQueueUserWorkItem(RunForgotten, work, preferLocal: false);
-                }
+                _waiting.Enqueue(work);
+                if (isIdle)
+                    Monitor.Pulse(_lock);
+                else
+                    NewThread().UnsafeStart();
+            }
+            else if (_end != End.Stopped)
+            {
+                ThreadPool.UnsafeQueueUserWorkItem(RunForgotten, work, preferLocal: false);
             }
         }
     }
@@ -157,13 +144,11 @@ internal sealed class CellThreads : SynchronizationContext
             {
                 try
                 {
-#pragma warning disable SYSLIB0046 // Made for hosts of scripts, which is what this is; whatever else stops a loop that does not listen ends the process.
-                    ControlledExecution.Run(() => work.Callback(work.State), _force.Token);
-#pragma warning restore SYSLIB0046
+                    work.Callback(work.State);
                 }
                 catch (Exception failure)
                 {
-                    // Aborted; or an async void method has thrown, and the cell fails with it.
+                    // An async void method has thrown, and the cell fails with it.
                     _stopped.TrySetException(failure);
                 }
             }
@@ -229,12 +214,12 @@ internal sealed class CellThreads : SynchronizationContext
         if (_ended.Wait(Patience))
             return;
         CellInterruption.Begin();
-        if (_ended.Wait(PatienceWithChecks) || ForceUntilEnded(asked))
+        if (_ended.Wait(PatienceWithChecks) || WakeUntilEnded(asked))
             CellInterruption.End();
     }
 
     /// <summary>False when the cell is left behind: the checks in it stay on, so that it stops where it first can.</summary>
-    private bool ForceUntilEnded(long asked)
+    private bool WakeUntilEnded(long asked)
     {
         while (_caller.IsListenedTo && Stopwatch.GetElapsedTime(asked) < PatienceWithMachines)
         {
@@ -243,18 +228,13 @@ internal sealed class CellThreads : SynchronizationContext
         }
         if (!IsBusy())
             _stopped.TrySetException(new OperationCanceledException(_token));
-        // Before force: what is woken from a wait needs none.
-        Wake();
-        if (_ended.Wait(PatienceWithForce))
-            return true;
-        // The call returns when the threads are aborted, which may be never.
-        new Thread(_force.Cancel) { IsBackground = true, Name = "notebook abort" }.UnsafeStart();
-        while (!_ended.Wait(PatienceWithForce))
+        do
         {
             if (Stopwatch.GetElapsedTime(asked) > PatienceInAll)
                 return !_stopped.TrySetException(new CellLeftBehindException());
             Wake();
         }
+        while (!_ended.Wait(WakeInterval));
         return true;
     }
 
@@ -277,4 +257,4 @@ internal sealed class CellThreads : SynchronizationContext
 }
 
 /// <summary>An interrupted cell has not stopped.</summary>
-internal sealed class CellLeftBehindException() : Exception("interrupted, but its code does not stop and still runs in the background; restart to be rid of it");
+internal sealed class CellLeftBehindException() : Exception("interrupted, but a call in it does not stop and still computes in the background; all variables live on; restart to be rid of it");

@@ -26,9 +26,8 @@ public static class CellInterruption
 }
 
 /// <summary>
-/// Writes <see cref="CellInterruption.Check"/> into a cell, without moving any line. An exception thrown there ends a loop full of try and catch, for its next
-/// turn throws again. The runtime's abort does so too, but it may come while a lock is being taken, and .NET 10 on Linux then ends the process
-/// ("terminate called after throwing an instance of 'PAL_SEHException'"): so force is for what has no such place, as a long call into a library.
+/// Writes <see cref="CellInterruption.Check"/> into a cell's loops, methods and labels, without moving any line. An exception thrown there ends a loop full of try and
+/// catch too, for its next turn throws again.
 /// </summary>
 internal sealed class InterruptChecks : CSharpSyntaxRewriter
 {
@@ -69,6 +68,14 @@ internal sealed class InterruptChecks : CSharpSyntaxRewriter
     {
         var loop = (ForEachVariableStatementSyntax)base.VisitForEachVariableStatement(node)!;
         return loop.WithStatement(Checked(loop.Statement));
+    }
+
+    /// <summary>Where a goto leads.</summary>
+    public override SyntaxNode VisitLabeledStatement(LabeledStatementSyntax node)
+    {
+        var labelled = (LabeledStatementSyntax)base.VisitLabeledStatement(node)!;
+        // In a block of its own a declaration would be gone for what follows it.
+        return labelled.Statement is LocalDeclarationStatementSyntax or LocalFunctionStatementSyntax or LabeledStatementSyntax ? labelled : labelled.WithStatement(Checked(labelled.Statement));
     }
 
     /// <summary>The body of a method, of a local function or of a lambda.</summary>

@@ -70,7 +70,8 @@ public static class SweepPlot
     {
         var fixedInputs = Inputs.Except([x, by, .. others, "seed"]).Select(name => Label(sweep.Runs[0], name));
         var seeds = sweep.Spec.Seeds.Count == 1 ? $"seed {sweep.Spec.Seeds[0]}" : $"{sweep.Spec.Seeds.Count} seeds: median, least and most";
-        return $"{string.Join("; ", fixedInputs.Append($"costs {sweep.Spec.Costs}").Append($"fetch {sweep.Spec.Fetch}").Append($"workload {sweep.Runs[0].Workload}").Append(seeds))}.";
+        var caption = $"{string.Join("; ", fixedInputs.Append($"costs {sweep.Spec.Costs}").Append($"fetch {sweep.Spec.Fetch}").Append($"workload {sweep.Runs[0].Workload}").Append(seeds))}.";
+        return sweep.Interruption is { } interruption ? $"{caption} Not all of the sweep: {interruption}." : caption;
     }
 
     private static double Value(PatchRun run, string input) => input switch

@@ -16,6 +16,8 @@ internal static class SweepView
     {
         var bad = sweep.Runs.Where(run => !run.IsGood).ToArray();
         var view = new ViewBuilder().Headline("sweep", $": {Plural(sweep.Runs.Count, "run")}, costs {sweep.Spec.Costs}, fetch {sweep.Spec.Fetch}, workload {sweep.Runs[0].Workload}, {(sweep.Spec.Seeds.Count == 1 ? $"seed {sweep.Spec.Seeds[0]}" : Plural(sweep.Spec.Seeds.Count, "seed"))}");
+        if (sweep.Interruption is { } interruption)
+            view.Alarm($"{interruption}; the others are not in what follows");
         if (bad.Length > 0)
             view.Alarm($"{Plural(bad.Length, "run")} ended badly; the first: {bad[0].Engine}, {bad[0].Sites} sites, {bad[0].Cpus} CPUs, seed {bad[0].Seed}: {PatchRunView.Problem(bad[0])}");
         var figure = FigureOf(sweep);
