@@ -41,7 +41,7 @@ public sealed record PatchPlan(PatchSelection Selection, IPatchProtocol Protocol
     /// <param name="machine">The machine.</param>
     /// <param name="site">Whose bytes are followed; counted from 0 among the sites that are patched.</param>
     /// <param name="cancellation">Leaves the machine in the middle of it.</param>
-    /// <exception cref="BadInputException">As for <see cref="Run"/>, or there is no such site.</exception>
+    /// <exception cref="BadInputException">As for <see cref="Run(LabMachine, CancellationToken)"/>, or there is no such site.</exception>
     public PatchRecording Record(LabMachine machine, int site = 0, CancellationToken cancellation = default)
     {
         var sites = SitesOn(machine);
