@@ -42,8 +42,11 @@ public sealed class InterruptTests
     public async Task A_machine_that_was_stopped_in_the_middle_of_a_patch_says_so()
     {
         await _lab.Text("var machine = new LabMachine(new() { Cpus = 64, Workload = Workload.Running, Seed = new(3) });");
-        (await Interrupted("while (true) { Patch.All().With(\"text_poke_bp\").Run(machine); Patch.All().With(\"text_poke_bp\").Back().Run(machine); }"))
-            .ToString().ShouldBe("cell 2: interrupted");
+        // Told from another thread, for the interrupt must not come before the patch has begun.
+        (await InterruptedAt("begun", """
+            _ = Task.Run(() => { while (machine.Kernel.TextMutex.Owner is null) Thread.Yield(); Console.Write("begun"); });
+            Patch.All().With("text_poke_bp").Run(machine);
+            """)).ToString().ShouldBe("cell 2: interrupted");
         (await _lab.Error("Patch.All().With(\"text_poke_bp\").Run(machine)"))
             .ShouldBe("cell 3, line 1: this machine has stopped in the middle of an earlier patch, and its text_mutex is held; make a new machine");
         (await _lab.Text("machine.Machine.Cpus.Count")).ShouldBe("64");
@@ -79,17 +82,22 @@ public sealed class InterruptTests
         => (await _lab.Error("async void Stray() { await Task.Yield(); throw new InvalidOperationException(\"stray\"); }\nStray();\nawait new TaskCompletionSource().Task;"))
             .ShouldBe("cell 1, line 1: InvalidOperationException: stray");
 
-    private async Task<CellFailure> Interrupted(string code)
+    private Task<CellFailure> Interrupted(string code) => InterruptedAt("on", "Console.Write(\"on\");" + code);
+
+    private async Task<CellFailure> InterruptedAt(string text, string code)
     {
         using var interrupt = new CancellationTokenSource();
-        var result = await _lab.Run("Console.Write(\"on\");" + code, new InterruptAtFirstText(interrupt), interrupt.Token);
+        var result = await _lab.Run(code, new InterruptAtText(interrupt, text), interrupt.Token);
         return result.Failure.ShouldNotBeNull();
     }
 
     /// <summary>The user, who interrupts a cell as soon as it has written something.</summary>
-    private sealed class InterruptAtFirstText(CancellationTokenSource interrupt) : ICellOutput
+    private sealed class InterruptAtText(CancellationTokenSource interrupt, string awaited) : ICellOutput
     {
-        public void Write(string stream, string text) => interrupt.CancelAfter(1);
+        public void Write(string stream, string text)
+        {
+            if (text == awaited) interrupt.CancelAfter(1);
+        }
 
         public Action<MimeBundle> Display(MimeBundle bundle) => _ => { };
 
