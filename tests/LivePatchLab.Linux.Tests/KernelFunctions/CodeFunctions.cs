@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using LivePatchLab.Machine;
 
 namespace LivePatchLab.Linux.Tests;
 

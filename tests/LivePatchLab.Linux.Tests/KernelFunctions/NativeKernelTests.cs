@@ -5,6 +5,10 @@ namespace LivePatchLab.Linux.Tests;
 /// <summary>The same functions on the bare processor: what they return and all the memory that they leave must be the machine's, to the last byte.</summary>
 public sealed class NativeKernelTests(NativeKernelTests.Native native, ITestOutputHelper output) : IClassFixture<NativeKernelTests.Native>
 {
+    private static readonly bool IsLong = Environment.GetEnvironmentVariable("LIVEPATCH_LONG") is { Length: > 0 };
+
+    private static readonly int FunctionsTried = IsLong ? 20_000 : 300;
+
     public static TheoryData<string> Groups => [.. FunctionGroup.All.Where(g => !g.IsPrivileged).Select(g => g.Name)];
 
     [NativeKernelTheory]
@@ -37,6 +41,44 @@ public sealed class NativeKernelTests(NativeKernelTests.Native native, ITestOutp
             for (var i = 0; i < 3; i++)
                 native.Both.Call(name, [draw.Interesting(), draw.Interesting(), draw.Interesting(), draw.Interesting(), draw.Interesting(), draw.Interesting()]);
         native.Both.RequireEqualImages("the leaf functions");
+    }
+
+    /// <summary>
+    /// Functions that were not made for it, with numbers and buffers as they come: they return, or run into the same fault at the same
+    /// instruction, and have written the same until then.
+    /// </summary>
+    [NativeKernelFact]
+    public void Any_function_comes_as_far_in_the_machine_as_on_the_processor()
+    {
+        var seed = IsLong ? FunctionSeeds.All.Last() : FunctionSeeds.All.First();
+        output.WriteLine($"seed {seed}");
+        var draw = new Draw(seed);
+        var kernel = native.Both.Kernel;
+        var names = kernel.Image.TextFtraceSites.Where(site => kernel.Image.Symbols.HasSymbolAt(site.Address)).Select(site => kernel.Image.Symbols.NameOf(site.Address)).ToList();
+        int tried = 0, returned = 0, faulted = 0;
+        for (; tried < FunctionsTried; tried++)
+        {
+            kernel.ReleaseBuffers();
+            KernelArgument[] arguments = [Argument(), Argument(), Argument(), Argument(), Argument(), Argument()];
+
+            // Structures are larger than the buffers, and what lies behind those has to be in both, too.
+            kernel.Buffer(512 << 10);
+            var result = native.Both.TryCall(names[draw.Below(names.Count)], arguments);
+            if (result?.End == CallEnd.Returned) returned++;
+            else if (result is not null) faulted++;
+        }
+
+        KernelArgument Argument() => draw.Below(4) switch
+        {
+            0 => kernel.Buffer(1024),
+            1 => kernel.Buffer(draw.Bytes(1024)),
+            2 => draw.Below(300),
+            _ => draw.Interesting(),
+        };
+
+        output.WriteLine($"{tried} functions: {returned} returned, {faulted} faulted, the others are not for a process");
+        returned.ShouldBeGreaterThan(tried / 20);
+        faulted.ShouldBeGreaterThan(tried / 20);
     }
 
     /// <summary>The controls: another result, a fault, another byte of a buffer, another byte of the kernel's own data.</summary>

@@ -1,9 +1,10 @@
 /*
  * Calls functions of a relocated kernel image on the processor of this computer, in a process of its own, which may crash.
  *
- *	kernel-caller FILE START RETURN GS	(addresses in hexadecimal)
+ *	kernel-caller FILE START RETURN GS REGION...	(addresses in hexadecimal)
  *
- * FILE is the memory from START on, shared with who made it. RETURN is where the functions return to; GS the base of the per-CPU
+ * FILE is the memory from START on, shared with who made it; a region is START,LENGTH,PERMISSIONS (1 read, 2 write, 4 execute), and
+ * nothing else of it may be touched. RETURN is where the functions return to; GS the base of the per-CPU
  * area. A call comes as eight words on standard input: entry, RSP, RDI, RSI, RDX, RCX, R8, R9; the return address stands at RSP.
  * The answer is three words: the signal that it died of or 0, RAX, RIP of the fault or 0.
  */
@@ -22,6 +23,7 @@
 #include <unistd.h>
 
 #define ARCH_SET_GS 0x1001
+#define SECONDS_MAX 2
 
 static struct { uint64_t entry, stack, registers[6]; } call __asm__("call") __attribute__((used));
 static struct { uint64_t signal, rax, rip; } answer;
@@ -63,7 +65,7 @@ static void on_fault(int signal, siginfo_t *info, void *context)
 
 static void catch_faults(void)
 {
-	static const int signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP };
+	static const int signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGALRM };
 	stack_t stack = { .ss_sp = malloc(1 << 16), .ss_size = 1 << 16 };
 	struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK };
 
@@ -80,7 +82,7 @@ static int fail(const char *what)
 
 int main(int argc, char **argv)
 {
-	if (argc != 5)
+	if (argc < 5)
 		return 2;
 	char *start = (char *)strtoull(argv[2], NULL, 16);
 	uint8_t *back = (uint8_t *)strtoull(argv[3], NULL, 16);
@@ -90,8 +92,6 @@ int main(int argc, char **argv)
 		return fail(argv[1]);
 	if (mmap(start, about.st_size, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_SHARED | MAP_FIXED_NOREPLACE, file, 0) != start)
 		return fail("mmap");
-	if (syscall(SYS_arch_prctl, ARCH_SET_GS, strtoull(argv[4], NULL, 16)))
-		return fail("arch_prctl");
 
 	/* movabs $returned, %r11; jmp *%r11 */
 	uint64_t target = (uint64_t)returned;
@@ -99,11 +99,26 @@ int main(int argc, char **argv)
 	memcpy(back + 2, &target, 8);
 	memcpy(back + 10, "\x41\xff\xe3", 3);
 
+	if (mprotect(start, about.st_size, PROT_NONE))
+		return fail("mprotect");
+	for (int i = 5; i < argc; i++) {
+		unsigned long region, length;
+		int permissions;
+		if (sscanf(argv[i], "%lx,%lx,%d", &region, &length, &permissions) != 3)
+			return 2;
+		if (mprotect((void *)region, length, permissions))
+			return fail(argv[i]);
+	}
+
 	catch_faults();
 	while (fread(&call, sizeof(call), 1, stdin) == 1) {
 		memset(&answer, 0, sizeof(answer));
+		/* Each time anew: some sandboxes lose it when they deliver a signal. */
+		if (syscall(SYS_arch_prctl, ARCH_SET_GS, strtoull(argv[4], NULL, 16)))
+			return fail("arch_prctl");
 		if (!sigsetjmp(before_call, 1))
-			answer.rax = enter_kernel();
+			alarm(SECONDS_MAX), answer.rax = enter_kernel();
+		alarm(0);
 		if (fwrite(&answer, sizeof(answer), 1, stdout) != 1 || fflush(stdout))
 			return fail("standard output");
 	}
