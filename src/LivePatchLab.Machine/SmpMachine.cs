@@ -89,7 +89,7 @@ public sealed unsafe class SmpMachine : IDisposable
     /// <summary>The account of what the CPUs met, by phase.</summary>
     public PhaseAccounts Accounts { get; }
 
-    /// <summary>The exception that stopped the machine, or null.</summary>
+    /// <summary>The exception that ended the last <see cref="Run"/>, or null.</summary>
     public GuestFault? Fault { get; private set; }
 
     /// <summary>The clock of the CPU that is furthest ahead.</summary>
@@ -135,6 +135,7 @@ public sealed unsafe class SmpMachine : IDisposable
     private MachineStop RunUntil(KernelRoutine? until, long clockLimitCycles, CancellationToken cancellation, CancellationToken caller)
     {
         _awaited = until;
+        Fault = null;
         _stopRequested = until is { IsComplete: true };
         while (!_stopRequested)
         {

@@ -9,8 +9,17 @@ public sealed class KernelFactAttribute : FactAttribute
 {
     public KernelFactAttribute(string pattern = KernelFolder.Cloud61)
     {
-        if (KernelFolder.Find(pattern) is null)
-            Skip = $"no {pattern} in LIVEPATCH_KERNELS or /boot: apt-get install linux-image-cloud-amd64, or unpack its package and set LIVEPATCH_KERNELS";
+        Skip = KernelFolder.WhyNot(pattern);
+    }
+}
+
+/// <summary>The same for a test of many cases.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+public sealed class KernelTheoryAttribute : TheoryAttribute
+{
+    public KernelTheoryAttribute(string pattern = KernelFolder.Cloud61)
+    {
+        Skip = KernelFolder.WhyNot(pattern);
     }
 }
 
@@ -20,6 +29,11 @@ internal static class KernelFolder
     public const string ExactCloud61 = "vmlinuz-6.1.0-56-cloud-amd64";
     public const string ExactGeneric61 = "vmlinuz-6.1.0-56-amd64";
     public const string ExactCloud612 = "vmlinuz-6.12.117+deb12-cloud-amd64";
+
+    /// <summary>Null where the kernel is at hand; else what to do about it.</summary>
+    public static string? WhyNot(string pattern) => Find(pattern) is null
+        ? $"no {pattern} in LIVEPATCH_KERNELS or /boot: apt-get install linux-image-cloud-amd64, or unpack its package and set LIVEPATCH_KERNELS"
+        : null;
 
     public static string? Find(string pattern)
     {

@@ -253,7 +253,7 @@ internal sealed unsafe class BlockCache : IDisposable
 
         block.Incoming.Clear();
         var slot = JumpCache.Slot(JumpCacheEntries, block.Rip);
-        if (slot->Block == block.First) slot->Rip = JumpCache.Nowhere;
+        if (slot->Block == block.First) JumpCache.Empty(JumpCacheEntries, slot);
     }
 
     private void Forget()

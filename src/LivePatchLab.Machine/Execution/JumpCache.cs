@@ -14,9 +14,6 @@ internal static unsafe class JumpCache
 {
     public const int Entries = 16384;
 
-    /// <summary>An address that no instruction can have, for slots that hold nothing.</summary>
-    public const ulong Nowhere = 0x8000_0000_0000_0000;
-
     public static JumpCacheEntry* Slot(JumpCacheEntry* cache, ulong rip) => cache + ((rip ^ (rip >> 14)) & (Entries - 1));
 
     public static JumpCacheEntry* Allocate()
@@ -28,6 +25,9 @@ internal static unsafe class JumpCache
 
     public static void Clear(JumpCacheEntry* cache)
     {
-        for (var i = 0; i < Entries; i++) cache[i] = new() { Rip = Nowhere };
+        for (var i = 0; i < Entries; i++) Empty(cache, cache + i);
     }
+
+    /// <summary>Has a slot hold nothing: it gets an address of the next slot's, which is never looked for here. Any other, a guest could jump to.</summary>
+    public static void Empty(JumpCacheEntry* cache, JumpCacheEntry* slot) => *slot = new() { Rip = (ulong)((slot - cache + 1) & (Entries - 1)) };
 }

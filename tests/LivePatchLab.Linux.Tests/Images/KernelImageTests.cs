@@ -155,7 +155,6 @@ public sealed class ProgramTheoryAttribute : TheoryAttribute
 {
     public ProgramTheoryAttribute(string program)
     {
-        var folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator);
-        if (!folders.Any(folder => File.Exists(Path.Combine(folder, program)))) Skip = $"no {program} on this computer";
+        if (!HostTools.HasProgram(program)) Skip = $"no {program} on this computer";
     }
 }

@@ -101,7 +101,7 @@ internal static class MiniBzImage
         return packed.ToArray();
     }
 
-    private static byte[] Run(string program, string[] arguments, byte[] input)
+    public static byte[] Run(string program, string[] arguments, byte[] input)
     {
         using var process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardInput = true, RedirectStandardOutput = true })!;
         var output = new MemoryStream();

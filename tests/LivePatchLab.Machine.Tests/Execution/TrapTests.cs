@@ -58,6 +58,22 @@ public unsafe class TrapTests
         Fault(a => a.pop(rax), NonCanonical, 12, register: Gpr.Rsp);
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(0x3fff)]
+    [InlineData(0x8000_0000_0000_0000)]
+    [InlineData(ulong.MaxValue)]
+    public void No_address_that_is_jumped_to_is_taken_for_one_that_was_decoded(ulong target)
+    {
+        using var machine = new TestMachine();
+        machine.Load(a => a.jmp(rbx));
+        machine.Cpu->Registers[Gpr.Rbx] = target;
+        while (machine.Run(1) == 1) { }
+        machine.Cpu->TrapVector.ShouldBe(target == 0x8000_0000_0000_0000 ? Traps.GeneralProtection : Traps.PageFault);
+        machine.Cpu->Rip.ShouldBe(target == 0x8000_0000_0000_0000 ? TestMachine.CodeStart.Value : target);
+    }
+
     [Fact]
     public void A_return_to_a_non_canonical_address_faults_before_the_stack_pointer_moves()
     {

@@ -1,0 +1,60 @@
+using Xunit.Abstractions;
+
+namespace LivePatchLab.Machine.Tests;
+
+/// <summary>
+/// Whatever bytes CPUs execute, wherever and with whatever registers: no .NET exception, no fault of the host, no write where none is
+/// allowed, and the same again from the same seed. LIVEPATCH_LONG=1 makes a million starts instead of 50,000.
+/// </summary>
+public sealed class RandomStartsTests(ITestOutputHelper output)
+{
+    private const string LongVariable = "LIVEPATCH_LONG";
+
+    private const int Batches = 20, StartsPerSeed = 250;
+
+    private static readonly int SeedsPerBatch = Environment.GetEnvironmentVariable(LongVariable) is { Length: > 0 } ? 200 : 10;
+
+    /// <summary>The last is of fresh seeds; the test's output has the first of them.</summary>
+    public static TheoryData<int> BatchNumbers => [.. Enumerable.Range(0, Batches)];
+
+    [Theory]
+    [MemberData(nameof(BatchNumbers))]
+    public void Random_bytes_run_fault_or_halt_on_any_machine_and_the_same_way_again(int batch)
+    {
+        var first = batch < Batches - 1 ? (ulong)(1 + (batch * 1000)) : (ulong)Random.Shared.NextInt64();
+        output.WriteLine($"seeds from {first}");
+        long instructions = 0;
+        var faults = 0;
+        for (var i = 0; i < SeedsPerBatch; i++)
+        {
+            var seed = first + (ulong)i;
+            var ended = Ends(seed);
+            instructions += ended.Instructions;
+            faults += ended.Faults;
+            if (i % 5 == 0) Ends(seed).ShouldBe(ended, $"seed {seed}");
+        }
+
+        // So that this is no test of machines that do nothing.
+        instructions.ShouldBeGreaterThan(20 * SeedsPerBatch * StartsPerSeed);
+        output.WriteLine($"{SeedsPerBatch * StartsPerSeed} starts, {instructions} instructions, {faults} unconsumed faults");
+    }
+
+    /// <summary>The control of the comparison: another seed ends otherwise.</summary>
+    [Fact]
+    public void Another_seed_ends_otherwise() => Ends(2).Hash.ShouldNotBe(Ends(1).Hash);
+
+    private static (StateHash Hash, long Instructions, int Faults) Ends(ulong seed)
+    {
+        using var starts = new RandomStarts(seed);
+        try
+        {
+            starts.Run(StartsPerSeed);
+        }
+        catch (Exception e)
+        {
+            throw new InvalidOperationException($"seed {seed}: {e.Message}", e);
+        }
+
+        return (starts.Hash, starts.Instructions, starts.Faults);
+    }
+}
