@@ -26,6 +26,9 @@ internal static unsafe class StringElements
     /// <summary>Iterations that one call of a handler does at most, so that a run comes back in bounded time.</summary>
     public const int SliceIterations = 4096;
 
+    /// <summary>The iterations of one call: one under single-stepping, which traps after each (SDM vol. 3, 17.3.1.4).</summary>
+    public static int Slice(CpuState* cpu) => (cpu->SystemFlags & SystemFlag.Trap) != 0 ? 1 : SliceIterations;
+
     public const byte NoRepeat = 0, RepeatEqual = 1, RepeatNotEqual = 2;
 
     public static ulong Source(CpuState* cpu, Op* op)
