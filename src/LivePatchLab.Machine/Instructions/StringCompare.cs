@@ -75,7 +75,7 @@ internal sealed unsafe class StringCompare : InstructionFamily
         for (var slice = StringElements.Slice(cpu); ; slice--)
         {
             var count = repeats ? StringElements.Count(cpu, op) : 1;
-            if (count == 0) return StringOutcome.Done;
+            if (count == 0) return StringElements.DoneWithNone(cpu, op);
             if (slice == 0) return StringOutcome.Paused;
 
             ulong from = StringElements.Source(cpu, op), to = StringElements.Destination(cpu, op);

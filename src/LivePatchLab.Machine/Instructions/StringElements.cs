@@ -40,6 +40,16 @@ internal static unsafe class StringElements
 
     public static void SetCount(CpuState* cpu, Op* op, ulong count) => cpu->Registers[Gpr.Rcx] = (op->Scale & AnyAddress.Truncate) != 0 ? (uint)count : count;
 
+    /// <summary>
+    /// A count that is, or has become, 0. With 32-bit addresses RCX is zero-extended even then: the SDM does not say, and Intel processors do so
+    /// (and zero-extend RSI and RDI too for MOVS and STOS, not for the others; here they stay).
+    /// </summary>
+    public static StringOutcome DoneWithNone(CpuState* cpu, Op* op)
+    {
+        SetCount(cpu, op, 0);
+        return StringOutcome.Done;
+    }
+
     public static bool IsDescending(CpuState* cpu) => (cpu->SystemFlags & SystemFlag.Direction) != 0;
 
     public static void Advance(CpuState* cpu, Op* op, int register, ulong bytes)

@@ -74,7 +74,7 @@ internal sealed unsafe class StringMove : InstructionFamily
         while (true)
         {
             var count = repeats ? StringElements.Count(cpu, op) : 1;
-            if (count == 0) return StringOutcome.Done;
+            if (count == 0) return StringElements.DoneWithNone(cpu, op);
             if (slice == 0) return StringOutcome.Paused;
             var elements = Math.Min(Math.Min(count, slice), TAction.PlainElements<TWidth>(cpu, op));
             var isPlain = elements != 0;

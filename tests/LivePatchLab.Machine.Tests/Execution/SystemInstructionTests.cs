@@ -180,15 +180,16 @@ public unsafe class SystemInstructionTests
         }
 
         using var host = new HostProcessor();
-        host.Registers.Clear();
-        host.Registers[Gpr.Rbx] = (ulong)selector;
-        host.Run(TestMachine.Assemble(TestMachine.CodeStart.Value, Check));
+        ref var state = ref host.State(0);
+        state = default;
+        state.Registers[Gpr.Rbx] = (ulong)selector;
+        host.Run(0, TestMachine.Assemble(TestMachine.CodeStart.Value, Check));
         using var machine = Run(Check, cpu =>
         {
             cpu->Registers[Gpr.Rbx] = (ulong)selector;
             cpu->UserMode = 1;
         });
-        foreach (var register in new[] { Gpr.Rax, Gpr.Rcx, Gpr.Rdx, 8 }) machine.Cpu->Registers[register].ShouldBe(host.Registers[register], $"register {register}");
+        foreach (var register in new[] { Gpr.Rax, Gpr.Rcx, Gpr.Rdx, 8 }) machine.Cpu->Registers[register].ShouldBe(state.Registers[register], $"register {register}");
     }
 
     [Fact]
