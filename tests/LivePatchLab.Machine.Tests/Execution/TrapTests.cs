@@ -147,7 +147,35 @@ public unsafe class TrapTests
         Exit(a => a.syscall(), ExecutionExit.Syscall);
         Exit(a => a.cpuid(), ExecutionExit.Serialised);
         Exit(a => a.mov(cr3, rax), ExecutionExit.Serialised);
-        Exit(a => a.sti(), ExecutionExit.InterruptsEnabled);
+    }
+
+    [Fact]
+    public void Software_interrupts_have_gates_for_exceptions_of_which_programs_may_use_two()
+    {
+        foreach (var (vector, isUser, expected, errorCode) in new (byte, bool, int, uint)[]
+            { (3, true, 3, 0), (4, true, 4, 0), (13, false, 13, 0), (13, true, 13, (13 * 8) + 2), (1, true, 13, 10), (0x80, true, 13, 0x402), (0x80, false, 13, 0x402) })
+        {
+            using var machine = new TestMachine();
+            machine.Code.Poke(TestMachine.CodeStart, [0xcd, vector]);
+            machine.Cpu->UserMode = isUser ? 1 : 0;
+            var isTrap = errorCode == 0;
+            machine.Run(1).ShouldBe(isTrap ? 1 : 0);
+            ShouldTrap(machine, expected, errorCode);
+            machine.Cpu->Rip.ShouldBe(TestMachine.CodeStart.Value + (isTrap ? 2UL : 0));
+        }
+    }
+
+    [Fact]
+    public void Wait_asks_the_two_bits_of_cr0()
+    {
+        foreach (var (cr0, traps) in new[] { (0UL, false), (2UL, false), (8UL, false), (10UL, true) })
+        {
+            using var machine = new TestMachine();
+            machine.Load(a => a.wait());
+            machine.Cpu->ControlRegisters[0] = cr0;
+            machine.Run(1).ShouldBe(traps ? 0 : 1);
+            if (traps) ShouldTrap(machine, Traps.NoCoprocessor);
+        }
     }
 
     [Fact]
