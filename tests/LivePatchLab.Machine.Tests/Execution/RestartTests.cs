@@ -41,7 +41,7 @@ public unsafe class RestartTests
     {
         foreach (var isDescending in new[] { false, true })
         {
-            foreach (var size in new[] { 1UL, 2, 4, 8 })
+            foreach (var size in new ulong[] { 1, 2, 4, 8 })
             {
                 using var machine = new TestMachine();
                 machine.Load(a =>
@@ -83,7 +83,7 @@ public unsafe class RestartTests
     {
         foreach (var isScan in new[] { false, true })
         {
-            foreach (var offset in new[] { 16UL, 13 })
+            foreach (var offset in new ulong[] { 16, 13 })
             {
                 using var machine = new TestMachine();
                 machine.Load(a =>
@@ -118,7 +118,7 @@ public unsafe class RestartTests
     [Fact]
     public void Enter_that_faults_anywhere_changes_nothing_and_goes_on_later()
     {
-        foreach (var (rsp, rbp, locals, level) in new[] { (Data + 16, Data + 0x800, 0, 4), (Data + 8, Data + 0x800, 64, 0), (Data + 0x200, Data + 8, 0, 5) })
+        foreach (var (rsp, rbp, locals, level) in new (ulong, ulong, int, int)[] { (Data + 16, Data + 0x800, 0, 4), (Data + 8, Data + 0x800, 64, 0), (Data + 0x200, Data + 8, 0, 5) })
         {
             using var machine = new TestMachine();
             machine.Load(a =>

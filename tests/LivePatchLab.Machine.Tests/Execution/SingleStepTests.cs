@@ -1,4 +1,3 @@
-using Iced.Intel;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace LivePatchLab.Machine.Tests;
@@ -86,7 +85,7 @@ public unsafe class SingleStepTests
             machine.Cpu->Registers[Gpr.Rdi] = to;
             machine.Cpu->Registers[Gpr.Rcx] = 3;
             Interpreter.WriteFlags(machine.Cpu, Trap);
-            for (var left = 2UL; left < 3; left--)
+            foreach (var left in new ulong[] { 2, 1, 0 })
             {
                 machine.Interpreter.Run(machine.Cpu, 10).ShouldBe(left == 0 ? 1 : 0);
                 ShouldTrap(machine, Traps.Debug);
@@ -256,7 +255,7 @@ public unsafe class SingleStepTests
 
         public override bool IsIndivisible => true;
 
-        public override long Call(Cpu cpu)
+        protected internal override long Call(Cpu cpu)
         {
             Rips.Add(cpu.Rip);
             return 1;
