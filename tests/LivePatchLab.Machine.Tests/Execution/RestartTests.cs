@@ -147,7 +147,7 @@ public unsafe class RestartTests
         {
             using var machine = new TestMachine();
             machine.Load(instruction);
-            machine.Cpu->Registers[Gpr.Rsp] = machine.Cpu->Registers[Gpr.Rbp] = 0x8000_0000_0010;
+            machine.Cpu->Registers[Gpr.Rsp] = machine.Cpu->Registers[Gpr.Rbp] = 0x8000_0000_1000;
             machine.Run(1).ShouldBe(0);
             (machine.Cpu->TrapVector, machine.Cpu->TrapErrorCode).ShouldBe((Traps.StackFault, 0u));
         }

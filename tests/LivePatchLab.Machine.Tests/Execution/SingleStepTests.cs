@@ -23,8 +23,8 @@ public unsafe class SingleStepTests
         machine.Load(TestMachine.CodeStart + 0x20, a => a.inc(rbx));
         if (isDirty) machine.Code.MakeDirty(TestMachine.CodeStart);
         Interpreter.WriteFlags(machine.Cpu, Trap);
-        ulong[] stops = [TestMachine.CodeStart.Value + 3, TestMachine.CodeStart.Value + 0x20, TestMachine.CodeStart.Value + 0x23];
-        length.ShouldBe(5);
+        ulong[] stops = [TestMachine.CodeStart.Value + 5, TestMachine.CodeStart.Value + 0x20, TestMachine.CodeStart.Value + 0x23];
+        length.ShouldBe(7);
         foreach (var stop in stops)
         {
             machine.Run(100).ShouldBe(1);

@@ -7,6 +7,9 @@ internal interface IAddresses
 {
     /// <summary>Fills in the memory operand; false when this attempt came to nothing.</summary>
     bool TryDraw(ref Instruction instruction, int bytes, int margin);
+
+    /// <summary>Where the operand is, once it has been drawn.</summary>
+    ulong Target { get; }
 }
 
 /// <summary>Draws one operand of an instruction, by the kind that Iced gives it.</summary>
@@ -26,9 +29,13 @@ internal static class OperandDraw
         // The index of a bit string reaches out of the operand.
         var isBitString = instruction.Mnemonic is Mnemonic.Bt or Mnemonic.Bts or Mnemonic.Btr or Mnemonic.Btc;
         instruction.SetOpKind(operand, OpKind.Memory);
-        if (!addresses.TryDraw(ref instruction, Math.Max(1, instruction.MemorySize.GetSize()), isBitString ? 72 : 0)) return false;
-        if (operand == 0 && instruction.Code.ToOpCode().CanUseLockPrefix && draw.OneIn(3)) instruction.HasLockPrefix = true;
-        return true;
+        var bytes = Math.Max(1, instruction.MemorySize.GetSize());
+        if (!addresses.TryDraw(ref instruction, bytes, isBitString ? 72 : 0)) return false;
+
+        // Linux makes a program wait 10 ms for each locked access that crosses a cache line (split_lock_detect), so none does here.
+        var isInLine = isBitString ? addresses.Target % (ulong)bytes == 0 : (addresses.Target & 63) + (ulong)bytes <= 64;
+        if (operand == 0 && isInLine && instruction.Code.ToOpCode().CanUseLockPrefix && draw.OneIn(3)) instruction.HasLockPrefix = true;
+        return isInLine || instruction.Mnemonic != Mnemonic.Xchg;
     }
 
     /// <summary>False for kinds of register that no handler of the machine takes. RSP is left to the stack instructions.</summary>

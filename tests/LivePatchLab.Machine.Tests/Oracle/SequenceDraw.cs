@@ -26,6 +26,8 @@ internal sealed class SequenceDraw(Draw draw, HostProcessor host) : IAddresses
     /// <summary>A jump whose displacement is filled in when as many items have come behind it.</summary>
     private record struct Landing(int DisplacementAt, int DisplacementBytes, int ItemsLeft, RflagsBits Undefined);
 
+    public ulong Target { get; private set; }
+
     public OracleCase Make(int slot)
     {
         _case = new OracleCase(host, slot);
@@ -77,6 +79,8 @@ internal sealed class SequenceDraw(Draw draw, HostProcessor host) : IAddresses
 
         instruction.MemoryDisplacement64 = shape == 4 ? _case.Data.Value + (ulong)(long)displacement : shape == 5 ? (uint)displacement : (ulong)(long)displacement;
         instruction.MemoryDisplSize = shape == 4 ? 8 : 1;
+
+        Target = _case.Data.Value + (ulong)(long)displacement + (instruction.MemoryIndex == Register.None ? 0 : _case.Registers[15] * (ulong)instruction.MemoryIndexScale);
 
         // A register's index into a bit string would have to be known.
         return margin == 0 || instruction.Code.ToOpCode().GetOpKind(1) == OpCodeOperandKind.imm8;
