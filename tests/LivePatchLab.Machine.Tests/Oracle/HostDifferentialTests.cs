@@ -9,7 +9,7 @@ namespace LivePatchLab.Machine.Tests;
 /// </summary>
 public class HostDifferentialTests(ITestOutputHelper output)
 {
-    private const int CasesPerSeed = 4000;
+    private const int CasesPerSeed = 4500;
 
     /// <summary>Fixed ones, and two that are new in each run.</summary>
     public static TheoryData<ulong> Seeds => [.. OracleSeeds.Fixed(10), .. OracleSeeds.Fresh(2)];

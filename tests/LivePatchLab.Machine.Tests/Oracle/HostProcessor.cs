@@ -27,8 +27,7 @@ internal sealed unsafe partial class HostProcessor : IDisposable
     /// <summary>The flags that are compared and may be set before: the status flags and DF.</summary>
     public const uint Flags = LazyFlags.All | SystemFlag.Direction;
 
-    // A signal's handler runs on the stack that is in use; that of the runtime has this much room between the windows of two slots.
-    private const int StackStride = 0x8000;
+    private const int StackStride = 0x2000;
     private const int CodeStride = 0x800, EpilogueOffset = 0x600, StateStride = CodeStride;
     private const int CodeBytes = (Slots + 1) * CodeStride, StateBytes = CodeBytes;
     private const int ScratchBytes = 0x2_0000, StackBytes = Slots * StackStride;
@@ -117,7 +116,14 @@ internal sealed unsafe partial class HostProcessor : IDisposable
     {
         const int SetGs = 0x1001;
         if (ControlSegment(SetGs, (nint)GsBase) != 0) throw new InvalidOperationException("ARCH_SET_GS failed");
+
+        // The runtime signals its threads when it collects garbage, and its handler does not bear a stack that it does not know.
+        const int BlockSignals = 0, SetMask = 2, SignalSetWords = 16;
+        ulong* all = stackalloc ulong[SignalSetWords], before = stackalloc ulong[SignalSetWords];
+        new Span<ulong>(all, SignalSetWords).Fill(ulong.MaxValue);
+        if (MaskSignals(BlockSignals, (nint)all, (nint)before) != 0) throw new InvalidOperationException("pthread_sigmask failed");
         ((delegate* unmanaged[SuppressGCTransition]<void>)(_region + (Slots * CodeStride) + EpilogueOffset))();
+        _ = MaskSignals(SetMask, (nint)before, 0);
         _ = ControlSegment(SetGs, 0);
     }
 
@@ -181,6 +187,9 @@ internal sealed unsafe partial class HostProcessor : IDisposable
 
     [LibraryImport("libc", EntryPoint = "munmap", SetLastError = true)]
     private static partial int Unmap(nint address, nuint length);
+
+    [LibraryImport("libc", EntryPoint = "pthread_sigmask")]
+    private static partial int MaskSignals(int how, nint set, nint before);
 
     [LibraryImport("libc", EntryPoint = "arch_prctl", SetLastError = true)]
     private static partial int ControlSegment(int code, nint address);

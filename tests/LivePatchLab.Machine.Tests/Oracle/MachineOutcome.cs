@@ -77,12 +77,9 @@ internal sealed unsafe class MachineOutcome
         var at = data.CommonPrefixLength(_data);
         if (at < data.Length) return $"data differ at {at - (HostProcessor.WindowBytes / 2)}: {_data[at]:x}, not {data[at]:x}";
 
-        // Below the top of the stack a signal may have left its traces.
-        var start = host.StackEndAt(Case.Slot) - HostProcessor.StackWindowBytes;
-        var kept = Math.Clamp((long)(state.Registers[Gpr.Rsp] - start.Value), 0, HostProcessor.StackWindowBytes);
-        var stack = host.StackWindow(Case.Slot)[(int)kept..];
-        at = stack.CommonPrefixLength(_stack.AsSpan((int)kept));
-        return at == stack.Length ? null : $"the stack differs at {start + kept + at}: {_stack[(int)kept + at]:x}, not {stack[at]:x}";
+        var stack = host.StackWindow(Case.Slot);
+        at = stack.CommonPrefixLength(_stack);
+        return at == stack.Length ? null : $"the stack differs at {at - HostProcessor.StackWindowBytes}: {_stack[at]:x}, not {stack[at]:x}";
     }
 
     private static void ForLines(GuestAddress start, GuestAddress end, Action<GuestAddress> act)

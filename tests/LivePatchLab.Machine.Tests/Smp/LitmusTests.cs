@@ -178,6 +178,7 @@ public class LitmusTests
                 a.mov(rbx, Data);
                 a.mov(edx, Rounds);
                 a.Label(ref loop);
+                a.nop();
                 increment(a);
                 a.dec(edx);
                 a.jne(loop);
