@@ -48,7 +48,7 @@ public unsafe class InstructionTableTests
     {
         using var host = new HostProcessor();
         foreach (var write in (Action<Assembler>[])
-            [a => a.addps(xmm0, xmm1), a => a.fninit(), a => a.xgetbv(), a => a.rdrand(rax), a => a.emms(), a => a.monitor(), a => a.db(0x0f, 0x07), a => a.sysenter(), a => a.db(0x48, 0xff, 0x2b), a => a.db(0xce), a => a.db(0x06)])
+            [a => a.addps(xmm0, xmm1), a => a.fninit(), a => a.xgetbv(), a => a.rdrand(rax), a => a.emms(), a => a.monitor(), a => a.db(0x0f, 0x07), a => a.sysenter(), a => a.db(0x48, 0xff, 0x1b), a => a.db(0xce), a => a.db(0x06)])
         {
             var instance = new OracleCase(host, 2);
             instance.Bytes.AddRange(TestMachine.Assemble(instance.Code.Value, write));

@@ -138,6 +138,26 @@ public unsafe class SystemInstructionTests
     }
 
     [Fact]
+    public void Far_jumps_check_the_selector_and_go_on_in_flat_code()
+    {
+        foreach (var (selector, isUser, errorCode) in new (ulong, bool, uint?)[] { (0x10, false, null), (0x33, true, null), (0x33, false, 0x30), (3, true, 0), (0, false, 0) })
+        {
+            foreach (var at in new[] { Data, Data + GuestMemory.PageBytes - 5 })
+            {
+                using var machine = new TestMachine();
+                machine.Load(a => a.db(0x48, 0xff, 0x2b));
+                machine.Load(TestMachine.CodeStart + 0x40, a => a.int3());
+                machine.Memory.LoadUInt64(new GuestAddress(at + 2), selector << 48);
+                machine.Memory.LoadUInt64(new GuestAddress(at), TestMachine.CodeStart.Value + 0x40);
+                machine.Cpu->Registers[Gpr.Rbx] = at;
+                machine.Cpu->UserMode = isUser ? 1 : 0;
+                machine.Run(2).ShouldBe(errorCode is null ? 2 : 0);
+                (machine.Cpu->TrapVector, machine.Cpu->TrapErrorCode).ShouldBe(errorCode is { } code ? (13, code) : (3, machine.Cpu->TrapErrorCode));
+            }
+        }
+    }
+
+    [Fact]
     public void Descriptor_tables_and_system_segments_are_read_back()
     {
         foreach (var at in new[] { Data + 0x100, Data + GuestMemory.PageBytes - 5 })

@@ -49,10 +49,16 @@ internal static unsafe class ClaimedCodes
             if (kind is OpCodeOperandKind.fs or OpCodeOperandKind.gs && code.Mnemonic() == Mnemonic.Pop) return "moves the host's own segments";
         }
 
+        // AMD takes m16:32 there whatever REX.W says (APM vol. 3, JMP far).
+        if (code == Code.Jmp_m1664 && !HostIsIntel) return "the host's processor has no m16:64";
+        if (code == Code.Jmp_m1616) return "its target is below 64 KiB, where the host maps nothing";
         foreach (var feature in new Instruction { Code = code }.CpuidFeatures)
             if (!HostHas(feature)) return $"the host's processor has no {feature}";
         return null;
     }
+
+    // "Genu", of GenuineIntel.
+    private static bool HostIsIntel => X86Base.CpuId(0, 0).Ebx == 0x756e_6547;
 
     public static bool HostHas(CpuidFeature feature) => feature switch
     {

@@ -124,7 +124,13 @@ internal sealed class InstructionDraw(Draw draw, OracleCase oracleCase)
             oracleCase.Place(oracleCase.Registers[Gpr.Rsp], target);
         }
         else if (instruction.Op0Kind == OpKind.NearBranch64) instruction.NearBranch64 = target;
-        else if (instruction.Op0Kind == OpKind.Memory) oracleCase.Place(addresses.Target, target);
+        else if (instruction.Op0Kind == OpKind.Memory)
+        {
+            // __USER_CS of Linux, where a selector belongs.
+            const ulong UserCode = 0x33;
+            if (instruction.Code == Code.Jmp_m1664) oracleCase.Place(addresses.Target + 2, UserCode << 48);
+            oracleCase.Place(addresses.Target, instruction.Code == Code.Jmp_m1632 ? target | (UserCode << 32) : target);
+        }
         else
         {
             var register = instruction.Op0Register.GetFullRegister() - Register.RAX;
