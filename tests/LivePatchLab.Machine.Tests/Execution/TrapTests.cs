@@ -6,7 +6,7 @@ namespace LivePatchLab.Machine.Tests;
 /// <summary>Faults leave no trace and RIP on the instruction; traps and exits have RIP behind it. Counts are exact either way.</summary>
 public unsafe class TrapTests
 {
-    private const ulong Unmapped = 0x1234_5000, NonCanonical = 0x8000_0000_0000;
+    private const ulong Unmapped = 0x1234_5000, NonCanonical = 0x8000_0000_0000, OutsideWindow = 0x7fff_0000_0000;
 
     private static readonly ulong Data = TestMachine.DataStart.Value;
 
@@ -43,6 +43,11 @@ public unsafe class TrapTests
         Fault(a => a.jmp(rbx), Unmapped, 14, 0x10, Unmapped, ripIsTarget: true);
         Fault(a => a.jmp(rbx), Data, 14, 0x11, Data, ripIsTarget: true);
         Fault(a => a.mov(eax, __[rbx]), Unmapped, 14, 4, Unmapped, user: true);
+        Fault(a => a.mov(__[rbx], eax), TestMachine.CodeStart.Value, 14, 7, TestMachine.CodeStart.Value, user: true);
+        Fault(a => a.jmp(rbx), Data, 14, 0x15, Data, ripIsTarget: true, user: true);
+        Fault(a => a.mov(eax, __[rbx]), OutsideWindow, 14, 0, OutsideWindow);
+        Fault(a => a.jmp(rbx), OutsideWindow, 14, 0x10, OutsideWindow, ripIsTarget: true);
+        Fault(a => a.push(rax), OutsideWindow + 8, 14, 2, OutsideWindow, register: Gpr.Rsp);
         Fault(a => a.mov(rax, __[rbx]), Data + TestMachine.DataBytes - 3, 14, 0, Data + TestMachine.DataBytes);
         Fault(a => a.mov(__[rbx], rax), Data + TestMachine.DataBytes - 3, 14, 2, Data + TestMachine.DataBytes);
     }

@@ -41,6 +41,7 @@ internal sealed class InstructionDraw(Draw draw, OracleCase oracleCase)
             oracleCase.Bytes.AddRange(Skipped);
         }
 
+        oracleCase.OperandAddress = addresses.Target;
         oracleCase.Undefined = UndefinedFlags.After(instruction, RflagsBits.None);
         return true;
     }

@@ -37,7 +37,7 @@ internal sealed unsafe class Oracle : IDisposable
 
     public long Cases { get; private set; }
 
-    /// <summary>Cases that ended in #DE, which the host would have answered with a signal.</summary>
+    /// <summary>Cases that ended in #DE, which the host would have answered with a signal: arithmetic says whether they had to.</summary>
     public long DivideErrors { get; private set; }
 
     /// <summary>For the control: what is done to each outcome before it is compared.</summary>
@@ -106,6 +106,7 @@ internal sealed unsafe class Oracle : IDisposable
                 if (outcome.IsDivideError)
                 {
                     DivideErrors++;
+                    if (!DivisionReference.Overflows(oracleCase)) return $"{form}: #DE though the quotient fits: {oracleCase}";
                     break;
                 }
 

@@ -37,13 +37,30 @@ internal sealed class OracleCase(HostProcessor host, int slot)
         Bytes.AddRange(bytes);
     }
 
+    /// <summary>Where the memory operand of a single instruction is.</summary>
+    public ulong OperandAddress { get; set; }
+
     /// <summary>Puts a word where an instruction will find it, in the data or on the stack.</summary>
     public void Place(ulong address, ulong value)
     {
+        if (BitConverter.TryWriteBytes(BytesAt(address), value)) return;
+        throw new ArgumentException($"{address:x} is too near the end of the case's memory", nameof(address));
+    }
+
+    /// <summary>The word at an address, as far as there are bytes of it.</summary>
+    public ulong WordAt(ulong address)
+    {
+        var bytes = BytesAt(address);
+        var word = 0UL;
+        for (var i = Math.Min(bytes.Length, 8) - 1; i >= 0; i--) word = (word << 8) | bytes[i];
+        return word;
+    }
+
+    private Span<byte> BytesAt(ulong address)
+    {
         var data = (long)(address - (Data.Value - (HostProcessor.WindowBytes / 2)));
-        var stack = (long)(address - (host.StackEndAt(slot).Value - HostProcessor.StackWindowBytes));
-        if (data is >= 0 and <= HostProcessor.WindowBytes - 8) BitConverter.TryWriteBytes(DataBytes.AsSpan((int)data), value);
-        else BitConverter.TryWriteBytes(StackBytes.AsSpan((int)stack), value);
+        var stack = (long)(address - (StackEnd.Value - HostProcessor.StackWindowBytes));
+        return data is >= 0 and < HostProcessor.WindowBytes ? DataBytes.AsSpan((int)data) : StackBytes.AsSpan((int)stack);
     }
 
     /// <summary>All that it takes to run it again by hand.</summary>
