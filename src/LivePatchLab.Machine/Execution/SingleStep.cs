@@ -30,6 +30,13 @@ internal readonly unsafe struct SingleStep
         cpu->SystemFlags &= ~SystemFlag.Interrupt;
     }
 
+    /// <summary>What comes now is not the guest's next instruction, so interrupts are as on as the guest asked for.</summary>
+    public static void EndShadow(CpuState* cpu)
+    {
+        cpu->SystemFlags |= cpu->HeldInterruptFlag;
+        cpu->HeldInterruptFlag = 0;
+    }
+
     public static SingleStep Begin(CpuState* cpu)
     {
         cpu->IsStepTrapInhibited = 0;
@@ -50,8 +57,7 @@ internal readonly unsafe struct SingleStep
     {
         if (_endsShadow && cpu->HeldInterruptFlag != 0)
         {
-            cpu->SystemFlags |= cpu->HeldInterruptFlag;
-            cpu->HeldInterruptFlag = 0;
+            EndShadow(cpu);
             if (cpu->Exit == ExecutionExit.Budget) cpu->Exit = ExecutionExit.InterruptsEnabled;
         }
 

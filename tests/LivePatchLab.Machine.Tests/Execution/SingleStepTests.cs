@@ -247,6 +247,28 @@ public unsafe class SingleStepTests
         }
     }
 
+    /// <summary>A task on a CPU whose guest has just executed STI must be able to take, and wait for, IPIs.</summary>
+    [Fact]
+    public void A_task_started_in_the_shadow_of_sti_takes_interrupts()
+    {
+        using var machine = new SmpMachine(new MachineOptions { Cpus = 2 });
+        machine.Memory.Map(TestMachine.CodeStart, 0x1000, PagePermissions.Read | PagePermissions.Execute);
+        machine.Memory.Load(TestMachine.CodeStart, TestMachine.Assemble(TestMachine.CodeStart.Value, a =>
+        {
+            a.cli();
+            a.sti();
+            a.hlt();
+        }));
+        machine.Cpus[1].StartGuest(TestMachine.CodeStart, default);
+        machine.Run(clockLimitCycles: 2);
+        machine.Cpus[1].Rip.ShouldBe(TestMachine.CodeStart + 2);
+        machine.Cpus[1].InterruptsEnabled.ShouldBeFalse();
+        machine.Cpus[1].Start("busy", [new Delay(100_000)]);
+        var probe = new RipProbe();
+        machine.Run(machine.Cpus[0].Start("caller", [new CallFunction(probe, wait: true)])).ShouldBe(MachineStop.Completed);
+        probe.Rips.Count.ShouldBe(1);
+    }
+
     private sealed class RipProbe : IpiFunction
     {
         public List<GuestAddress> Rips { get; } = [];

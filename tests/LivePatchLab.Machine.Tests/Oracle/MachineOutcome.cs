@@ -65,6 +65,14 @@ internal sealed unsafe class MachineOutcome
         if (stack is { } place) _stack[place] ^= 1;
     }
 
+    /// <summary>Null, or what another form of execution made otherwise. Nothing is undefined here: the machine's choices are the same in all.</summary>
+    public string? DifferenceTo(MachineOutcome other)
+    {
+        if (!_registers.AsSpan().SequenceEqual(other._registers)) return $"registers differ from those of {other.Form}";
+        if (_flags != other._flags) return $"flags are {_flags:x}, but {other._flags:x} in {other.Form}";
+        return _data.AsSpan().SequenceEqual(other._data) && _stack.AsSpan().SequenceEqual(other._stack) ? null : $"memory differs from that of {other.Form}";
+    }
+
     /// <summary>Null, or what the host's processor did otherwise.</summary>
     public string? DifferenceTo(HostProcessor host)
     {

@@ -111,6 +111,7 @@ internal sealed unsafe class Oracle : IDisposable
                 }
 
                 if (outcome.Surprise is { } surprise) return $"{form}: {surprise}: {oracleCase}";
+                if (_outcomes.Count > 0 && _outcomes[^1].Case == oracleCase && outcome.DifferenceTo(_outcomes[^1]) is { } difference) return $"{form}: {difference}: {oracleCase}";
                 _outcomes.Add(outcome);
                 _host.SetCode(oracleCase.Slot, oracleCase.Bytes.ToArray());
             }
@@ -121,7 +122,7 @@ internal sealed unsafe class Oracle : IDisposable
         _host.Run();
         foreach (var outcome in _outcomes) BeforeComparison?.Invoke(outcome);
         foreach (var outcome in _outcomes)
-            if (outcome.DifferenceTo(_host) is { } difference) return $"{outcome.Form}: {difference}: {outcome.Case}";
+            if (outcome.DifferenceTo(_host) is { } found) return $"{outcome.Form}: {found}: {outcome.Case}";
         foreach (var oracleCase in _batch)
             foreach (var instruction in oracleCase.Instructions) _covered.Add(instruction.Code);
         Cases += _batch.Count;
