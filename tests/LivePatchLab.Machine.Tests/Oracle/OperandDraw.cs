@@ -29,7 +29,9 @@ internal static class OperandDraw
         // The index of a bit string reaches out of the operand.
         var isBitString = instruction.Mnemonic is Mnemonic.Bt or Mnemonic.Bts or Mnemonic.Btr or Mnemonic.Btc;
         instruction.SetOpKind(operand, OpKind.Memory);
-        var bytes = Math.Max(1, instruction.MemorySize.GetSize());
+
+        // Branch targets are laid down in words.
+        var bytes = Math.Max(instruction.FlowControl == FlowControl.Next ? 1 : 8, instruction.MemorySize.GetSize());
         if (!addresses.TryDraw(ref instruction, bytes, isBitString ? 72 : 0)) return false;
 
         // Linux makes a program wait 10 ms for each locked access that crosses a cache line (split_lock_detect), so none does here.
