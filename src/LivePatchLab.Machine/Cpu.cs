@@ -117,6 +117,7 @@ public sealed unsafe partial class Cpu
     /// <summary>Has the CPU halt in its idle loop once its routines are done.</summary>
     public void StopGuest()
     {
+        SingleStep.EndShadow(State);
         if (Activity != CpuActivity.Parked) Activity = CpuActivity.Idle;
         Machine.Reconsider(this);
     }
@@ -134,6 +135,7 @@ public sealed unsafe partial class Cpu
     /// <param name="steps">The routine.</param>
     public KernelRoutine Start(string name, IEnumerable<KernelStep> steps)
     {
+        SingleStep.EndShadow(State);
         var routine = new KernelRoutine(name, steps.GetEnumerator(), RoutineKind.Task) { InterruptsWereEnabled = InterruptsEnabled };
         _routines.Add(routine);
         Machine.Reconsider(this);

@@ -81,10 +81,7 @@ internal unsafe struct CpuState
 
     public ulong StoreAddress;
 
-    /// <summary>What stands in for memory while one instruction writes across pages or to executable pages.</summary>
-    public fixed ulong StoreBounce[2];
-
-    /// <summary>The same for what it reads.</summary>
+    /// <summary>What stands in for memory while one instruction reads across pages.</summary>
     public fixed ulong LoadBounce[2];
 
     /// <summary>DR0 … DR7 as last written, likewise, without the bits that are fixed.</summary>
@@ -99,4 +96,22 @@ internal unsafe struct CpuState
     /// <summary>The selectors that LLDT and LTR have loaded.</summary>
     public ushort LocalTable;
     public ushort TaskRegister;
+
+    /// <summary>RFLAGS.IF while STI or MOV SS holds interrupts off for one more instruction: guest code reads it as set, the machine as clear.</summary>
+    public uint HeldInterruptFlag;
+
+    /// <summary>Not 0 when MOV SS has just retired, whose single-step trap is lost (SDM vol. 3, 6.8.3).</summary>
+    public int IsStepTrapInhibited;
+
+    /// <summary>Not 0 when a single-step trap is due behind an instruction that the machine had to be told of first.</summary>
+    public int IsStepTrapDue;
+
+    /// <summary>As <see cref="ModelSpecificRegister"/> numbers them.</summary>
+    public fixed ulong ModelSpecificRegisters[ModelSpecificRegister.Kept];
+
+    /// <summary>
+    /// What stands in for memory while one instruction writes across pages or to executable pages. The most is what ENTER pushes: RBP, 30
+    /// frame pointers and the new one.
+    /// </summary>
+    public fixed ulong StoreBounce[StackFrame.WordsMax];
 }

@@ -6,7 +6,7 @@ public enum ExecutionExit
     /// <summary>The instructions it was given are all retired.</summary>
     Budget,
 
-    /// <summary>A fault or trap: <see cref="CpuState"/> holds vector, error code and address. RIP is the instruction's for faults, the next one for #BP.</summary>
+    /// <summary>A fault or trap: <see cref="CpuState"/> holds vector, error code and address. RIP is the instruction's for faults, the next one for traps (#BP, #DB, INT n).</summary>
     Trap,
 
     /// <summary>HLT retired; RIP is behind it.</summary>
@@ -21,7 +21,7 @@ public enum ExecutionExit
     /// <summary>IRETQ retired: RIP, RFLAGS and RSP are the frame's.</summary>
     InterruptReturn,
 
-    /// <summary>RFLAGS.IF went from 0 to 1 (STI, POPF): a pending interrupt may be taken now.</summary>
+    /// <summary>RFLAGS.IF went from 0 to 1 (POPF, or one instruction behind STI): a pending interrupt may be taken now.</summary>
     InterruptsEnabled,
 
     /// <summary>A store changed bytes of an executable page; RIP is behind the storing instruction.</summary>

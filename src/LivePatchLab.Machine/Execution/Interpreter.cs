@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace LivePatchLab.Machine;
 
 /// <summary>
@@ -57,7 +59,6 @@ internal sealed unsafe class Interpreter : IDisposable
     public long Run(CpuState* cpu, long instructions)
     {
         var budget = instructions;
-        var memory = cpu->Memory;
         cpu->Exit = ExecutionExit.Budget;
         cpu->RunLength = instructions;
         cpu->BudgetBeyond = 0;
@@ -66,19 +67,10 @@ internal sealed unsafe class Interpreter : IDisposable
         // Whoever delivers a trap or returns from one sets RIP and need not know of the rest.
         if (op != null && (cpu->Generation != _cache.Generation || op->Address != cpu->Rip || !BlockCache.IsLive(op))) op = null;
 
+        if (SingleStep.TryRaiseDue(cpu)) return 0;
         while (budget > 0)
         {
-            if (op == null)
-            {
-                op = FindRip(cpu, ref budget);
-                if (cpu->Exit != ExecutionExit.Budget) break;
-                if (op == null || budget <= 0) continue;
-            }
-
-            if (op->RemainingInstructions > budget) op = _cache.Precise(op);
-            ((Handler)op->Handler)(cpu, op, memory, budget - op->RemainingInstructions);
-            budget = cpu->Budget;
-            op = Resume(cpu, ref budget);
+            op = SingleStep.IsWanted(cpu) ? Step(cpu, op, instructions, ref budget) : Proceed(cpu, op, ref budget);
             if (cpu->Exit != ExecutionExit.Budget) break;
         }
 
@@ -89,6 +81,37 @@ internal sealed unsafe class Interpreter : IDisposable
     }
 
     public void Dispose() => _cache.Dispose();
+
+    /// <summary>Runs until the handlers come back; gives the operation to go on with, or null to go on at RIP.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private Op* Proceed(CpuState* cpu, Op* op, ref long budget)
+    {
+        if (op == null)
+        {
+            op = FindRip(cpu, ref budget);
+            if (cpu->Exit != ExecutionExit.Budget || op == null || budget <= 0) return op;
+        }
+
+        if (op->RemainingInstructions > budget) op = _cache.Precise(op);
+        ((Handler)op->Handler)(cpu, op, cpu->Memory, budget - op->RemainingInstructions);
+        budget = cpu->Budget;
+        return Resume(cpu, ref budget);
+    }
+
+    /// <summary>One instruction, and then what RFLAGS.TF or the shadow of STI asks for.</summary>
+    private Op* Step(CpuState* cpu, Op* op, long instructions, ref long budget)
+    {
+        var step = SingleStep.Begin(cpu);
+        var one = 1L;
+
+        // RDTSC counts from the entry of the run.
+        cpu->RunLength = instructions - budget + one;
+        while (one > 0 && cpu->Exit == ExecutionExit.Budget) op = Proceed(cpu, op, ref one);
+        cpu->RunLength = instructions;
+        budget += one - 1;
+        step.End(cpu, isRetired: one == 0);
+        return op;
+    }
 
     /// <summary>What the handlers came back for is done; gives the operation to go on with, or null to go on at RIP.</summary>
     private Op* Resume(CpuState* cpu, ref long budget)

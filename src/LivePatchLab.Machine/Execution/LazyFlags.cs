@@ -102,12 +102,13 @@ internal static unsafe class LazyFlags
         return isReplaced ? (status & ~(uint)(cpu->FlagC >> 32)) | (uint)cpu->FlagC : status;
     }
 
-    public static ulong ReadAll(CpuState* cpu) => cpu->SystemFlags | AlwaysSet | Status(cpu);
+    public static ulong ReadAll(CpuState* cpu) => cpu->SystemFlags | cpu->HeldInterruptFlag | AlwaysSet | Status(cpu);
 
     public static void WriteAll(CpuState* cpu, ulong flags)
     {
         SetBits(cpu, (uint)flags);
         cpu->SystemFlags = (uint)flags & SystemFlag.All;
+        cpu->HeldInterruptFlag = 0;
     }
 
     private const uint AlwaysSet = 2;

@@ -62,6 +62,15 @@ internal static unsafe class Leave
         cpu->Reason = LeaveReason.FindRip;
     }
 
+    /// <summary>The operation retires, and the interpreter's loop looks at the flags before the next instruction.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    public static void ToLoop(CpuState* cpu, Op* op, byte* memory, long budget)
+    {
+        cpu->Rip = op->NextAddress;
+        cpu->Budget = budget + op->RemainingInstructions - 1;
+        cpu->Reason = LeaveReason.FindRip;
+    }
+
     /// <summary>An operand did not open: the one of the two that is memory says what follows.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Refused<TTarget, TSource>(CpuState* cpu, Op* op, byte* memory, long budget)

@@ -5,14 +5,11 @@ namespace LivePatchLab.Machine;
 
 /// <summary>
 /// MOV to and from CR0, CR2, CR3, CR4 and CR8: the values are kept, and mean nothing to this machine; a write serialises (SDM vol. 3,
-/// 9.3; not of CR8, which the machine treats alike). <see cref="Move"/> hands them over. Also RDMSR and WRMSR of the segment bases.
+/// 9.3; not of CR8, which the machine treats alike). <see cref="Move"/> hands them over. CR2 also gets the address of
+/// a page fault.
 /// </summary>
-internal sealed unsafe class ControlRegister : InstructionFamily
+internal static unsafe class ControlRegister
 {
-    private const uint FsBaseMsr = 0xc000_0100, GsBaseMsr = 0xc000_0101, KernelGsBaseMsr = 0xc000_0102;
-
-    public override IReadOnlyList<Mnemonic> Mnemonics { get; } = [Mnemonic.Rdmsr, Mnemonic.Wrmsr];
-
     public static bool IsMove(in Instruction instruction) => instruction.Op0Register.IsCR() || instruction.Op1Register.IsCR();
 
     public static bool TryBuildMove(OpBuilder builder)
@@ -26,14 +23,6 @@ internal sealed unsafe class ControlRegister : InstructionFamily
         builder.Use(typeof(ControlRegister), writes ? nameof(Write) : nameof(Read));
         return true;
     }
-
-    public override bool TryBuild(OpBuilder builder)
-    {
-        builder.Use(typeof(ControlRegister), builder.Instruction.Mnemonic == Mnemonic.Rdmsr ? nameof(ReadModelSpecific) : nameof(WriteModelSpecific));
-        return true;
-    }
-
-    public override bool MayLeave(in Instruction instruction) => true;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Read(CpuState* cpu, Op* op, byte* memory, long budget)
@@ -57,52 +46,22 @@ internal sealed unsafe class ControlRegister : InstructionFamily
             return;
         }
 
-        cpu->ControlRegisters[(int)op->Immediate] = *(ulong*)((byte*)cpu + op->Source);
-        Leave.Retired(cpu, op, budget, ExecutionExit.Serialised);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void ReadModelSpecific(CpuState* cpu, Op* op, byte* memory, long budget)
-    {
-        var place = ModelSpecific(cpu);
-        if (place == null)
+        var value = *(ulong*)((byte*)cpu + op->Source);
+        if (value > Highest((int)op->Immediate))
         {
             Leave.WithGeneralProtection(cpu, op, memory, budget);
             return;
         }
 
-        cpu->Registers[Gpr.Rax] = (uint)*place;
-        cpu->Registers[Gpr.Rdx] = *place >> 32;
-        ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void WriteModelSpecific(CpuState* cpu, Op* op, byte* memory, long budget)
-    {
-        var place = ModelSpecific(cpu);
-        var value = (uint)cpu->Registers[Gpr.Rax] | (cpu->Registers[Gpr.Rdx] << 32);
-        if (place == null || !CarefulAccess.IsCanonical(value))
-        {
-            Leave.WithGeneralProtection(cpu, op, memory, budget);
-            return;
-        }
-
-        // WRMSR serialises, but for a few registers of which none is here (SDM vol. 3, 9.3).
-        *place = value;
+        cpu->ControlRegisters[(int)op->Immediate] = value;
         Leave.Retired(cpu, op, budget, ExecutionExit.Serialised);
     }
 
-    /// <summary>Where the register that ECX names is kept; null for what is not there, or not at this privilege level.</summary>
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private static ulong* ModelSpecific(CpuState* cpu)
+    /// <summary>The reserved upper bits of CR0, CR4 and CR8 may not be set (SDM vol. 3, 2.5); of CR4 those are told from the rest by halves only.</summary>
+    private static ulong Highest(int number) => number switch
     {
-        if (cpu->UserMode != 0) return null;
-        return (uint)cpu->Registers[Gpr.Rcx] switch
-        {
-            FsBaseMsr => &cpu->FsBase,
-            GsBaseMsr => &cpu->GsBase,
-            KernelGsBaseMsr => &cpu->KernelGsBase,
-            _ => null,
-        };
-    }
+        0 or 4 => uint.MaxValue,
+        8 => 15,
+        _ => ulong.MaxValue,
+    };
 }

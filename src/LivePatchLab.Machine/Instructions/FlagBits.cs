@@ -93,6 +93,7 @@ internal sealed unsafe class FlagBits : InstructionFamily
         }
 
         cpu->SystemFlags &= ~SystemFlag.Interrupt;
+        cpu->HeldInterruptFlag = 0;
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
     }
 
@@ -105,10 +106,11 @@ internal sealed unsafe class FlagBits : InstructionFamily
             return;
         }
 
-        if ((cpu->SystemFlags & SystemFlag.Interrupt) == 0)
+        if (((cpu->SystemFlags | cpu->HeldInterruptFlag) & SystemFlag.Interrupt) == 0)
         {
-            cpu->SystemFlags |= SystemFlag.Interrupt;
-            Leave.Retired(cpu, op, budget, ExecutionExit.InterruptsEnabled);
+            // So that STI and HLT, or STI and RET, let no interrupt in between (SDM vol. 2, STI).
+            SingleStep.HoldInterrupts(cpu);
+            Leave.ToLoop(cpu, op, memory, budget);
             return;
         }
 

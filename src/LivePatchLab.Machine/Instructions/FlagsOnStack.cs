@@ -56,6 +56,12 @@ internal sealed unsafe class FlagsOnStack : InstructionFamily
             return;
         }
 
+        if ((cpu->SystemFlags & SystemFlag.Trap) != 0)
+        {
+            Leave.ToLoop(cpu, op, memory, budget);
+            return;
+        }
+
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
     }
 
@@ -69,6 +75,7 @@ internal sealed unsafe class FlagsOnStack : InstructionFamily
         var before = cpu->SystemFlags;
         LazyFlags.SetBits(cpu, (uint)image);
         cpu->SystemFlags = (before & ~(changeable | SystemFlag.Resume)) | ((uint)image & changeable);
+        if ((changeable & SystemFlag.Interrupt) != 0) cpu->HeldInterruptFlag = 0;
         return (cpu->SystemFlags & ~before & SystemFlag.Interrupt) != 0;
     }
 }

@@ -15,9 +15,9 @@ internal static class InstructionTable
         new Push(), new Pop(), new StackFrame(), new Jump(), new ConditionalJump(), new Loop(), new Call(), new Return(),
         new StringMove(), new StringCompare(), new FlagBits(), new FlagsOnStack(), new NoOperation(), new Halt(),
         new SoftwareInterrupt(), new UndefinedInstruction(), new SystemCall(), new InterruptReturn(), new Serialise(),
-        new ProcessorIdentity(), new TimeStamp(), new ControlRegister(), new SegmentBase(), new TableLookup(),
-        new PortInputOutput(), new DescriptorTables(), new SystemSegment(), new SegmentCheck(), new SystemReturn(), new FarReturn(), new TaskSwitched(),
-        new PerformanceCounter(),
+        new ProcessorIdentity(), new TimeStamp(), new ModelSpecificRegister(), new SegmentBase(), new TableLookup(),
+        new PortInputOutput(), new PortStrings(), new DescriptorTables(), new SystemSegment(), new SegmentCheck(), new SystemReturn(), new FarReturn(), new TaskSwitched(),
+        new PerformanceCounter(), new CoprocessorWait(),
     ];
 
     private static readonly InstructionFamily?[] ByMnemonic = Index();

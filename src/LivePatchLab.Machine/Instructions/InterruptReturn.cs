@@ -45,6 +45,7 @@ internal sealed unsafe class InterruptReturn : InstructionFamily
         var changeable = cpu->UserMode == 0 ? SystemFlag.All : SystemFlag.ByUserPop | SystemFlag.Resume;
         LazyFlags.SetBits(cpu, (uint)frame[Flags]);
         cpu->SystemFlags = (cpu->SystemFlags & ~changeable) | ((uint)frame[Flags] & changeable);
+        if ((changeable & SystemFlag.Interrupt) != 0) cpu->HeldInterruptFlag = 0;
         cpu->UserMode = isToUser ? 1 : 0;
         cpu->Registers[Gpr.Rsp] = frame[Rsp];
         Leave.Retired(cpu, op, budget, ExecutionExit.InterruptReturn);

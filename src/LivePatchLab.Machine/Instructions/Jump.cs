@@ -3,7 +3,7 @@ using Iced.Intel;
 
 namespace LivePatchLab.Machine;
 
-/// <summary>JMP, direct and indirect; far jumps are not implemented.</summary>
+/// <summary>JMP, direct and indirect; <see cref="FarJump"/> has those through far pointers.</summary>
 internal sealed unsafe class Jump : InstructionFamily
 {
     public override IReadOnlyList<Mnemonic> Mnemonics { get; } = [Mnemonic.Jmp];
@@ -17,6 +17,7 @@ internal sealed unsafe class Jump : InstructionFamily
             return true;
         }
 
+        if (builder.Instruction.IsJmpFarIndirect) return FarJump.TryBuild(builder);
         if (!builder.Instruction.IsJmpNearIndirect || builder.Operand(0) is not { } target || builder.Bytes(0) != 8) return false;
         builder.Use(typeof(Jump), nameof(Indirect), target);
         return true;

@@ -5,7 +5,7 @@ namespace LivePatchLab.Machine;
 
 /// <summary>
 /// IN and OUT. No device is attached: nothing drives the bus, so IN reads ones, and what OUT writes goes nowhere, as at a free port of a
-/// PC. At CPL 3 with IOPL 0 they are #GP(0), as without an I/O map (SDM vol. 1, 19.5). INS and OUTS are not implemented.
+/// PC. At CPL 3 with IOPL 0 they are #GP(0), as without an I/O map (SDM vol. 1, 19.5). <see cref="PortStrings"/> has INS and OUTS.
 /// </summary>
 internal sealed unsafe class PortInputOutput : InstructionFamily
 {

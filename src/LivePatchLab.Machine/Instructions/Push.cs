@@ -3,15 +3,23 @@ using Iced.Intel;
 
 namespace LivePatchLab.Machine;
 
-/// <summary>PUSH of registers, immediates and memory.</summary>
+/// <summary>PUSH of registers, immediates and memory, and of FS and GS.</summary>
 internal sealed unsafe class Push : InstructionFamily
 {
     public override IReadOnlyList<Mnemonic> Mnemonics { get; } = [Mnemonic.Push];
 
     public override bool TryBuild(OpBuilder builder)
     {
+        var width = OpBuilder.WidthOf(-builder.Instruction.StackPointerIncrement);
+        if (builder.Instruction.Op0Register is Register.FS or Register.GS)
+        {
+            builder.Op->Immediate = builder.Instruction.Op0Register - Register.ES;
+            builder.Use(typeof(Push), nameof(StoreSelector), width, builder.Stack);
+            return true;
+        }
+
         if (builder.Operand(0) is not { } source) return false;
-        builder.Use(typeof(Push), nameof(Store), OpBuilder.WidthOf(-builder.Instruction.StackPointerIncrement), source, builder.Stack);
+        builder.Use(typeof(Push), nameof(Store), width, source, builder.Stack);
         return true;
     }
 
@@ -22,6 +30,21 @@ internal sealed unsafe class Push : InstructionFamily
         where TStack : struct, IStack
     {
         if (!TryStore<TWidth, TSource, TStack>(cpu, op, memory))
+        {
+            TStack.Refuse(cpu, op, memory, budget);
+            return;
+        }
+
+        ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
+    }
+
+    /// <summary>The selector, zero-extended (SDM vol. 2, PUSH).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void StoreSelector<TWidth, TStack>(CpuState* cpu, Op* op, byte* memory, long budget)
+        where TWidth : struct, IWidth
+        where TStack : struct, IStack
+    {
+        if (!TryStore<TWidth, TStack>(cpu, memory, SegmentSelector.Value(cpu, (int)op->Immediate)))
         {
             TStack.Refuse(cpu, op, memory, budget);
             return;

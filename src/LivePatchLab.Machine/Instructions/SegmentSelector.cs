@@ -26,7 +26,7 @@ internal static unsafe class SegmentSelector
         // MOV to CS is #UD (SDM vol. 2, MOV).
         if ((loads && number == Cs) || builder.Operand(loads ? 1 : 0) is not { } operand) return false;
         builder.Op->Immediate = number;
-        if (loads) builder.Use(typeof(SegmentSelector), nameof(Load), operand);
+        if (loads) builder.Use(typeof(SegmentSelector), number == Ss ? nameof(LoadStack) : nameof(Load), operand);
         else builder.Use(typeof(SegmentSelector), nameof(Read), builder.IsMemory(0) ? typeof(Bits16) : builder.Width(0), operand);
         return true;
     }
@@ -65,7 +65,30 @@ internal static unsafe class SegmentSelector
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
     }
 
-    private static ulong Value(CpuState* cpu, int number) => number switch
+    /// <summary>MOV SS, behind which no interrupt and no single-step trap comes in for one instruction (SDM vol. 3, 6.8.3).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void LoadStack<TSource>(CpuState* cpu, Op* op, byte* memory, long budget)
+        where TSource : struct, IOperand
+    {
+        if (!OperandAccess.OpensForRead<TSource, Bits16>(cpu, op))
+        {
+            TSource.Refuse(cpu, op, memory, budget);
+            return;
+        }
+
+        if (!TryLoad(cpu, Ss, *(ushort*)OperandAccess.Readable<TSource>(cpu, op, memory)))
+        {
+            Leave.Trapped(cpu, op, memory, budget);
+            return;
+        }
+
+        cpu->IsStepTrapInhibited = 1;
+        if ((cpu->SystemFlags & SystemFlag.Interrupt) != 0) SingleStep.HoldInterrupts(cpu);
+        Leave.ToLoop(cpu, op, memory, budget);
+    }
+
+    /// <summary>What MOV and PUSH read of a segment register.</summary>
+    public static ulong Value(CpuState* cpu, int number) => number switch
     {
         Cs => cpu->UserMode != 0 ? UserCode : KernelCode,
         Ss => cpu->UserMode != 0 ? UserData : KernelData,
@@ -74,7 +97,7 @@ internal static unsafe class SegmentSelector
 
     /// <summary>False, with the trap recorded, for a stack segment of another privilege level, or none at CPL 3 (SDM vol. 2, MOV).</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static bool TryLoad(CpuState* cpu, int number, ushort selector)
+    public static bool TryLoad(CpuState* cpu, int number, ushort selector)
     {
         if (number == Ss)
         {

@@ -58,11 +58,24 @@ internal sealed unsafe class StringCompare : InstructionFamily
     private static StringOutcome Iterate<TWidth>(CpuState* cpu, Op* op, byte* memory, bool careful, bool isScan)
         where TWidth : struct, IWidth
     {
+        ulong flagA = cpu->FlagA, flagB = cpu->FlagB, flagC = cpu->FlagC;
+        var flagKind = cpu->FlagKind;
+        var outcome = Repeat<TWidth>(cpu, op, memory, careful, isScan);
+        if (outcome is not (StringOutcome.Faulted or StringOutcome.NotPlain)) return outcome;
+
+        // A page fault in the middle finds the flags from before the instruction, though the registers have moved on (SDM vol. 2, REP).
+        (cpu->FlagA, cpu->FlagB, cpu->FlagC, cpu->FlagKind) = (flagA, flagB, flagC, flagKind);
+        return outcome;
+    }
+
+    private static StringOutcome Repeat<TWidth>(CpuState* cpu, Op* op, byte* memory, bool careful, bool isScan)
+        where TWidth : struct, IWidth
+    {
         var repeats = op->Source != StringElements.NoRepeat;
-        for (var slice = StringElements.SliceIterations; ; slice--)
+        for (var slice = StringElements.Slice(cpu); ; slice--)
         {
             var count = repeats ? StringElements.Count(cpu, op) : 1;
-            if (count == 0) return StringOutcome.Done;
+            if (count == 0) return StringElements.DoneWithNone(cpu, op);
             if (slice == 0) return StringOutcome.Paused;
 
             ulong from = StringElements.Source(cpu, op), to = StringElements.Destination(cpu, op);

@@ -26,6 +26,9 @@ internal static unsafe class StringElements
     /// <summary>Iterations that one call of a handler does at most, so that a run comes back in bounded time.</summary>
     public const int SliceIterations = 4096;
 
+    /// <summary>The iterations of one call: one under single-stepping, which traps after each (SDM vol. 3, 17.3.1.4).</summary>
+    public static int Slice(CpuState* cpu) => (cpu->SystemFlags & SystemFlag.Trap) != 0 ? 1 : SliceIterations;
+
     public const byte NoRepeat = 0, RepeatEqual = 1, RepeatNotEqual = 2;
 
     public static ulong Source(CpuState* cpu, Op* op)
@@ -36,6 +39,16 @@ internal static unsafe class StringElements
     public static ulong Count(CpuState* cpu, Op* op) => Offset(cpu, op, Gpr.Rcx);
 
     public static void SetCount(CpuState* cpu, Op* op, ulong count) => cpu->Registers[Gpr.Rcx] = (op->Scale & AnyAddress.Truncate) != 0 ? (uint)count : count;
+
+    /// <summary>
+    /// A count that is, or has become, 0. With 32-bit addresses RCX is zero-extended even then: the SDM does not say, and Intel processors do so
+    /// (and zero-extend RSI and RDI too for MOVS and STOS, not for the others; here they stay).
+    /// </summary>
+    public static StringOutcome DoneWithNone(CpuState* cpu, Op* op)
+    {
+        SetCount(cpu, op, 0);
+        return StringOutcome.Done;
+    }
 
     public static bool IsDescending(CpuState* cpu) => (cpu->SystemFlags & SystemFlag.Direction) != 0;
 

@@ -69,11 +69,12 @@ internal sealed unsafe class StringMove : InstructionFamily
         where TAction : struct, IAction
     {
         var repeats = op->Source != StringElements.NoRepeat;
-        var slice = (ulong)StringElements.SliceIterations;
+        var whole = (ulong)StringElements.Slice(cpu);
+        var slice = whole;
         while (true)
         {
             var count = repeats ? StringElements.Count(cpu, op) : 1;
-            if (count == 0) return StringOutcome.Done;
+            if (count == 0) return StringElements.DoneWithNone(cpu, op);
             if (slice == 0) return StringOutcome.Paused;
             var elements = Math.Min(Math.Min(count, slice), TAction.PlainElements<TWidth>(cpu, op));
             var isPlain = elements != 0;
@@ -86,7 +87,7 @@ internal sealed unsafe class StringMove : InstructionFamily
                 if (!careful) return StringOutcome.NotPlain;
 
                 // One careful store can be pending at a time, so the careful element is the only one of its call.
-                if (slice != StringElements.SliceIterations) return StringOutcome.Again;
+                if (slice != whole) return StringOutcome.Again;
                 if (!TAction.TryOne<TWidth>(cpu, op)) return StringOutcome.Faulted;
                 elements = 1;
             }
@@ -94,7 +95,7 @@ internal sealed unsafe class StringMove : InstructionFamily
             TAction.Advance(cpu, op, elements * (ulong)TWidth.Bytes);
             if (!repeats) return StringOutcome.Done;
             StringElements.SetCount(cpu, op, count - elements);
-            if (!isPlain) return count == 1 ? StringOutcome.Done : StringOutcome.Again;
+            if (!isPlain) return count == 1 ? StringOutcome.Done : whole == 1 ? StringOutcome.Paused : StringOutcome.Again;
             slice -= elements;
         }
     }

@@ -6,11 +6,23 @@ public enum TrapVector
     /// <summary>#DE</summary>
     DivideError = 0,
 
+    /// <summary>#DB, from RFLAGS.TF or INT1; RIP is behind the instruction.</summary>
+    Debug = 1,
+
     /// <summary>#BP, from INT3; RIP is behind it.</summary>
     Breakpoint = 3,
 
+    /// <summary>#OF, from INT 4 alone: INTO is none of 64-bit mode.</summary>
+    Overflow = 4,
+
     /// <summary>#UD</summary>
     InvalidOpcode = 6,
+
+    /// <summary>#NM, from WAIT.</summary>
+    NoCoprocessor = 7,
+
+    /// <summary>#SS</summary>
+    StackFault = 12,
 
     /// <summary>#GP</summary>
     GeneralProtection = 13,
@@ -25,8 +37,12 @@ public static class TrapVectors
     public static string Mnemonic(this TrapVector vector) => vector switch
     {
         TrapVector.DivideError => "#DE",
+        TrapVector.Debug => "#DB",
         TrapVector.Breakpoint => "#BP",
+        TrapVector.Overflow => "#OF",
         TrapVector.InvalidOpcode => "#UD",
+        TrapVector.NoCoprocessor => "#NM",
+        TrapVector.StackFault => "#SS",
         TrapVector.GeneralProtection => "#GP",
         TrapVector.PageFault => "#PF",
         _ => "#" + (int)vector,

@@ -52,13 +52,13 @@ internal sealed unsafe class InstructionCoverage
             kernel again wherever that kernel is at hand.
 
             **{Implemented:N0} of {Instances:N0} instructions ({Percent(Implemented)}) are implemented**, in {Codes(true)} encodings; {Codes(false)} more
-            occur and are #UD. Nearly all of these belong to features that CPUID does not offer, where #UD is what a processor without them
-            does; of those that every processor has, {MissingFromBase:N0} occurrences are missing. {Undecodable:N0} places are no instruction at all.
+            occur and are #UD. All but {MissingFromBase:N0} of their occurrences belong to features that CPUID does not offer, where #UD is what a processor
+            without them does, and where a kernel that asks CPUID does not come. {Undecodable:N0} places are no instruction at all.
 
             ## Not implemented
 
-            | Encoding | Belongs to | Occurrences | Share |
-            | --- | --- | ---: | ---: |
+            | Encoding | Belongs to | Why not | Occurrences | Share |
+            | --- | --- | --- | ---: | ---: |
             """);
         Rows(text, implemented: false);
         text.Append("\n## Implemented, by family\n\n| Family | Encodings | Occurrences | Share |\n| --- | ---: | ---: | ---: |\n");
@@ -71,6 +71,12 @@ internal sealed unsafe class InstructionCoverage
         return text.ToString();
     }
 
+    // What CPUID does offer, or cannot be asked about.
+    private static readonly Dictionary<string, string> Reasons = new()
+    {
+        [nameof(Code.Sysretd)] = "returns to 32-bit code, which the machine does not execute",
+    };
+
     private const int MostRows = 200;
 
     private const string TableHead = "| Encoding | Family | Occurrences | Share |\n| --- | --- | ---: | ---: |";
@@ -79,8 +85,10 @@ internal sealed unsafe class InstructionCoverage
     {
         if (text[^1] != '\n') text.Append('\n');
         foreach (var (code, row) in _byCode.Where(row => row.Value.Implemented == implemented).OrderByDescending(row => row.Value.Count).ThenBy(row => row.Key, StringComparer.Ordinal).Take(MostRows))
-            text.Append(CultureInfo.InvariantCulture, $"| {code} | {row.Family} | {row.Count:N0} | {Percent(row.Count)} |\n");
+            text.Append(CultureInfo.InvariantCulture, $"| {code} | {row.Family} | {(implemented ? "" : WhyNot(code) + " | ")}{row.Count:N0} | {Percent(row.Count)} |\n");
     }
+
+    private static string WhyNot(string code) => Reasons.GetValueOrDefault(code, "CPUID does not offer it");
 
     private int Codes(bool implemented) => _byCode.Values.Count(code => code.Implemented == implemented);
 
@@ -113,7 +121,7 @@ internal sealed unsafe class InstructionCoverage
         Instances++;
         if (isImplemented) Implemented++;
         var belongsTo = isImplemented ? family.GetType().Name : string.Join(' ', instruction.CpuidFeatures);
-        if (!isImplemented && instruction.CpuidFeatures.All(IsOfEveryProcessor)) MissingFromBase++;
+        if (!isImplemented && (Reasons.ContainsKey(name) || instruction.CpuidFeatures.All(IsOfEveryProcessor))) MissingFromBase++;
         _byCode[name] = (belongsTo, isImplemented, _byCode.GetValueOrDefault(name).Count + 1);
     }
 

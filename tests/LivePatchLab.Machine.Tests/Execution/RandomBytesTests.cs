@@ -32,7 +32,7 @@ public unsafe class RandomBytesTests
                 1 => (draw.OneIn(2) ? TestMachine.DataStart : writable).Value + (ulong)draw.Below(0x2000),
                 _ => draw.Of<ulong>(0xffff_ffff_ffff_fff8, 0x7fff_fffc, 0x8000_0000UL, 0x7fff_ffff_ffff),
             };
-            Interpreter.WriteFlags(cpu, draw.Bits64());
+            Interpreter.WriteFlags(cpu, draw.Bits64() & (draw.OneIn(8) ? ulong.MaxValue : ~(ulong)SystemFlag.Trap));
             cpu->UserMode = draw.Below(2);
             cpu->Rip = draw.OneIn(20) ? draw.Of<ulong>(0x7fff_fffe, 0xffff_ffff_ffff_fffe, 0x40_fff8)
                 : (draw.OneIn(2) ? TestMachine.CodeStart : writable).Value + (ulong)draw.Below(0x2000);

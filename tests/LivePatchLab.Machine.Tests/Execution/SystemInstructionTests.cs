@@ -14,7 +14,7 @@ public unsafe class SystemInstructionTests
         foreach (var instruction in (Action<Assembler>[])
         [
             a => a.@in(al, dx), a => a.@out(dx, al), a => a.@in(eax, 0x60), a => a.lgdt(__[rbx]), a => a.lidt(__[rbx]), a => a.lldt(ax), a => a.ltr(ax),
-            a => a.mov(dr7, rax), a => a.mov(rax, dr6), a => a.sysretq(), a => a.clts(), a => a.rdpmc(), a => a.invlpg(__[rbx]), a => a.wbinvd(),
+            a => a.mov(dr7, rax), a => a.mov(rax, dr6), a => a.sysretq(), a => a.clts(), a => a.rdpmc(), a => a.invlpg(__[rbx]), a => a.wbinvd(), a => a.insb(), a => a.rep.outsd(), a => a.rdmsr(),
         ])
         {
             foreach (var isDirty in new[] { false, true })
@@ -58,6 +58,103 @@ public unsafe class SystemInstructionTests
         }, cpu => cpu->Registers[Gpr.Rax] = 0x1_0000_0000);
         machine.Cpu->Registers[Gpr.Rbx].ShouldBe(0xffUL);
         machine.Cpu->Registers[Gpr.Rax].ShouldBe(0xffff_ffffUL);
+    }
+
+    [Fact]
+    public void Free_ports_fill_strings_with_ones_and_take_any()
+    {
+        foreach (var at in new[] { Data + 0x100, Data + GuestMemory.PageBytes - 3 })
+        {
+            using var machine = Run(a =>
+            {
+                a.rep.insd();
+                a.mov(ecx, 3);
+                a.rep.outsw();
+                a.insb();
+            }, cpu =>
+            {
+                cpu->Registers[Gpr.Rcx] = 5;
+                cpu->Registers[Gpr.Rdi] = cpu->Registers[Gpr.Rsi] = at;
+            });
+            machine.Memory.Read(new GuestAddress(at), 22).ShouldBe([.. Enumerable.Repeat((byte)0xff, 21), 0]);
+            (machine.Cpu->Registers[Gpr.Rcx], machine.Cpu->Registers[Gpr.Rdi], machine.Cpu->Registers[Gpr.Rsi]).ShouldBe((0UL, at + 21, at + 6));
+        }
+    }
+
+    [Fact]
+    public void The_model_specific_registers_of_a_booting_kernel_are_kept_and_no_others_are_there()
+    {
+        foreach (var (number, before, written, after) in new (uint, ulong, ulong, ulong)[]
+        {
+            (0x1b, 0xfee0_0900, 0xfee0_0d00, 0xfee0_0d00), (0x174, 0, 0x10, 0x10), (0x176, 0, 0xffff_8000_0000_0000, 0xffff_8000_0000_0000), (0xc000_0080, 0xd01, 0x801, 0xc01),
+            (0xc000_0081, 0, 0x23_0010UL << 32, 0x23_0010UL << 32), (0xc000_0082, 0, 0xffff_ffff_8100_0000, 0xffff_ffff_8100_0000), (0xc000_0084, 0, 0x4_7700, 0x4_7700), (0xc000_0101, 0, 0x1234, 0x1234),
+        })
+        {
+            using var machine = Run(a =>
+            {
+                a.rdmsr();
+                a.mov(esi, eax);
+                a.mov(edi, edx);
+                a.mov(eax, r8d);
+                a.mov(edx, r9d);
+                a.wrmsr();
+                a.rdmsr();
+            }, cpu =>
+            {
+                cpu->Registers[Gpr.Rcx] = number;
+                cpu->Registers[8] = (uint)written;
+                cpu->Registers[9] = written >> 32;
+            });
+            (machine.Cpu->Registers[Gpr.Rsi] | (machine.Cpu->Registers[Gpr.Rdi] << 32)).ShouldBe(before, $"{number:x}");
+            (machine.Cpu->Registers[Gpr.Rax] | (machine.Cpu->Registers[Gpr.Rdx] << 32)).ShouldBe(after, $"{number:x}");
+        }
+
+        foreach (var number in new[] { 0x17u, 0x173u, 0x177u, 0x1a0u, 0xc000_0085u, 0xc000_0103u })
+            Trap(a => a.rdmsr(), cpu => cpu->Registers[Gpr.Rcx] = number).ShouldBe((13, 0u));
+        Trap(a => a.wrmsr(), cpu => (cpu->Registers[Gpr.Rcx], cpu->Registers[Gpr.Rdx]) = (0xc000_0082, 0x8000)).ShouldBe((13, 0u));
+        Trap(a => a.wrmsr(), cpu => (cpu->Registers[Gpr.Rcx], cpu->Registers[Gpr.Rax]) = (0xc000_0080, 2)).ShouldBe((13, 0u));
+    }
+
+    [Fact]
+    public void Reserved_bits_of_control_registers_may_not_be_set()
+    {
+        Trap(a => a.mov(cr0, rbx), cpu => cpu->Registers[Gpr.Rbx] = 1UL << 32).ShouldBe((13, 0u));
+        Trap(a => a.mov(cr4, rbx), cpu => cpu->Registers[Gpr.Rbx] = 1UL << 63).ShouldBe((13, 0u));
+        Trap(a => a.mov(cr8, rbx), cpu => cpu->Registers[Gpr.Rbx] = 16).ShouldBe((13, 0u));
+    }
+
+    [Fact]
+    public void Fs_and_gs_go_over_the_stack()
+    {
+        using var machine = Run(a =>
+        {
+            a.push(0x2b);
+            a.pop(gs);
+            a.mov(eax, gs);
+            a.push(gs);
+            a.pop(rbx);
+        }, cpu => cpu->GsBase = 0x5000);
+        (machine.Cpu->Registers[Gpr.Rax], machine.Cpu->Registers[Gpr.Rbx], machine.Cpu->GsBase).ShouldBe((0x2bUL, 0x2bUL, 0UL));
+    }
+
+    [Fact]
+    public void Far_jumps_check_the_selector_and_go_on_in_flat_code()
+    {
+        foreach (var (selector, isUser, errorCode) in new (ulong, bool, uint?)[] { (0x10, false, null), (0x33, true, null), (0x33, false, 0x30), (3, true, 0), (0, false, 0) })
+        {
+            foreach (var at in new[] { Data, Data + GuestMemory.PageBytes - 5 })
+            {
+                using var machine = new TestMachine();
+                machine.Load(a => a.db(0x48, 0xff, 0x2b));
+                machine.Load(TestMachine.CodeStart + 0x40, a => a.int3());
+                machine.Memory.LoadUInt64(new GuestAddress(at + 2), selector << 48);
+                machine.Memory.LoadUInt64(new GuestAddress(at), TestMachine.CodeStart.Value + 0x40);
+                machine.Cpu->Registers[Gpr.Rbx] = at;
+                machine.Cpu->UserMode = isUser ? 1 : 0;
+                machine.Run(2).ShouldBe(errorCode is null ? 2 : 0);
+                (machine.Cpu->TrapVector, machine.Cpu->TrapErrorCode).ShouldBe(errorCode is { } code ? (13, code) : (3, machine.Cpu->TrapErrorCode));
+            }
+        }
     }
 
     [Fact]
@@ -180,15 +277,16 @@ public unsafe class SystemInstructionTests
         }
 
         using var host = new HostProcessor();
-        host.Registers.Clear();
-        host.Registers[Gpr.Rbx] = (ulong)selector;
-        host.Run(TestMachine.Assemble(TestMachine.CodeStart.Value, Check));
+        ref var state = ref host.State(0);
+        state = default;
+        state.Registers[Gpr.Rbx] = (ulong)selector;
+        host.Run(0, TestMachine.Assemble(TestMachine.CodeStart.Value, Check));
         using var machine = Run(Check, cpu =>
         {
             cpu->Registers[Gpr.Rbx] = (ulong)selector;
             cpu->UserMode = 1;
         });
-        foreach (var register in new[] { Gpr.Rax, Gpr.Rcx, Gpr.Rdx, 8 }) machine.Cpu->Registers[register].ShouldBe(host.Registers[register], $"register {register}");
+        foreach (var register in new[] { Gpr.Rax, Gpr.Rcx, Gpr.Rdx, 8 }) machine.Cpu->Registers[register].ShouldBe(state.Registers[register], $"register {register}");
     }
 
     [Fact]

@@ -6,7 +6,7 @@ namespace LivePatchLab.Machine.Tests;
 /// <summary>Faults leave no trace and RIP on the instruction; traps and exits have RIP behind it. Counts are exact either way.</summary>
 public unsafe class TrapTests
 {
-    private const ulong Unmapped = 0x1234_5000, NonCanonical = 0x8000_0000_0000;
+    private const ulong Unmapped = 0x1234_5000, NonCanonical = 0x8000_0000_0000, OutsideWindow = 0x7fff_0000_0000;
 
     private static readonly ulong Data = TestMachine.DataStart.Value;
 
@@ -43,6 +43,11 @@ public unsafe class TrapTests
         Fault(a => a.jmp(rbx), Unmapped, 14, 0x10, Unmapped, ripIsTarget: true);
         Fault(a => a.jmp(rbx), Data, 14, 0x11, Data, ripIsTarget: true);
         Fault(a => a.mov(eax, __[rbx]), Unmapped, 14, 4, Unmapped, user: true);
+        Fault(a => a.mov(__[rbx], eax), TestMachine.CodeStart.Value, 14, 7, TestMachine.CodeStart.Value, user: true);
+        Fault(a => a.jmp(rbx), Data, 14, 0x15, Data, ripIsTarget: true, user: true);
+        Fault(a => a.mov(eax, __[rbx]), OutsideWindow, 14, 0, OutsideWindow);
+        Fault(a => a.jmp(rbx), OutsideWindow, 14, 0x10, OutsideWindow, ripIsTarget: true);
+        Fault(a => a.push(rax), OutsideWindow + 8, 14, 2, OutsideWindow, register: Gpr.Rsp);
         Fault(a => a.mov(rax, __[rbx]), Data + TestMachine.DataBytes - 3, 14, 0, Data + TestMachine.DataBytes);
         Fault(a => a.mov(__[rbx], rax), Data + TestMachine.DataBytes - 3, 14, 2, Data + TestMachine.DataBytes);
     }
@@ -163,7 +168,35 @@ public unsafe class TrapTests
         Exit(a => a.syscall(), ExecutionExit.Syscall);
         Exit(a => a.cpuid(), ExecutionExit.Serialised);
         Exit(a => a.mov(cr3, rax), ExecutionExit.Serialised);
-        Exit(a => a.sti(), ExecutionExit.InterruptsEnabled);
+    }
+
+    [Fact]
+    public void Software_interrupts_have_gates_for_exceptions_of_which_programs_may_use_two()
+    {
+        foreach (var (vector, isUser, expected, errorCode) in new (byte, bool, int, uint)[]
+            { (3, true, 3, 0), (4, true, 4, 0), (13, false, 13, 0), (13, true, 13, (13 * 8) + 2), (1, true, 13, 10), (0x80, true, 13, 0x402), (0x80, false, 13, 0x402) })
+        {
+            using var machine = new TestMachine();
+            machine.Code.Poke(TestMachine.CodeStart, [0xcd, vector]);
+            machine.Cpu->UserMode = isUser ? 1 : 0;
+            var isTrap = errorCode == 0;
+            machine.Run(1).ShouldBe(isTrap ? 1 : 0);
+            ShouldTrap(machine, expected, errorCode);
+            machine.Cpu->Rip.ShouldBe(TestMachine.CodeStart.Value + (isTrap ? 2UL : 0));
+        }
+    }
+
+    [Fact]
+    public void Wait_asks_the_two_bits_of_cr0()
+    {
+        foreach (var (cr0, traps) in new[] { (0UL, false), (2UL, false), (8UL, false), (10UL, true) })
+        {
+            using var machine = new TestMachine();
+            machine.Load(a => a.wait());
+            machine.Cpu->ControlRegisters[0] = cr0;
+            machine.Run(1).ShouldBe(traps ? 0 : 1);
+            if (traps) ShouldTrap(machine, Traps.NoCoprocessor);
+        }
     }
 
     [Fact]
