@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace LivePatchLab.Machine;
 
 /// <summary>Guest code: running it, and what to do when the interpreter comes back.</summary>
@@ -6,12 +8,21 @@ public sealed unsafe partial class Cpu
     /// <summary>So that a lone CPU with nobody to wait for still looks up now and then.</summary>
     private const long RunInstructionsMax = 1_000_000;
 
+    /// <summary>True when there is nothing on this CPU but guest code.</summary>
+    internal bool IsPlainGuest
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Activity == CpuActivity.Guest && _routines.Count == 0 && _pendingIpis.Count == 0;
+    }
+
     private void RunGuest()
     {
         var until = Machine.RunLimitCycles;
         if (_pendingIpis.Count > 0 && InterruptsEnabled) until = Math.Min(until, _pendingIpis[0].ArrivalCycles);
-        var perInstruction = Machine.Costs.Instruction.Cycles;
-        var instructions = Math.Clamp((until - ClockCycles + perInstruction - 1) / perInstruction, 1, RunInstructionsMax);
+        var perInstruction = Machine.InstructionCycles;
+        var left = until - ClockCycles;
+        // A division would take longer than a short quantum.
+        var instructions = Math.Clamp(perInstruction == 1 ? left : (left + perInstruction - 1) / perInstruction, 1, RunInstructionsMax);
         if (Machine.Events.WantsRetired) instructions = 1;
 
         var rip = State->Rip;
@@ -21,6 +32,12 @@ public sealed unsafe partial class Cpu
         ClockCycles += retired * perInstruction;
         if (retired > 0 && Machine.Events.WantsRetired) Machine.Events.RaiseRetired(this, new(rip));
 
+        if (State->Exit != ExecutionExit.Budget) AfterGuest(perInstruction);
+    }
+
+    /// <summary>Does what an instruction asks of the machine around it.</summary>
+    private void AfterGuest(long perInstruction)
+    {
         switch (State->Exit)
         {
             case ExecutionExit.Trap:

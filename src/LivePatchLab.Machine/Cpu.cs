@@ -195,6 +195,13 @@ public sealed unsafe partial class Cpu
     /// <summary>Runs until the clock reaches the machine's limit, or nothing is left to do.</summary>
     internal void Run()
     {
+        // What most turns are, without the questions that the others need.
+        while (IsPlainGuest)
+        {
+            RunGuest();
+            if (ClockCycles >= Machine.RunLimitCycles) return;
+        }
+
         do
         {
             if (_pendingIpis.Count > 0 && InterruptsEnabled && _pendingIpis[0].ArrivalCycles <= ClockCycles)

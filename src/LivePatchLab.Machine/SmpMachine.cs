@@ -36,11 +36,13 @@ public sealed unsafe class SmpMachine : IDisposable
     /// <summary>So that a CPU with nobody to wait for still lets <see cref="Run"/> look at its cancellation now and then.</summary>
     private const long LoneRunCyclesMax = 10_000_000;
 
+    private const int NoCpu = -1;
+
     private readonly CpuState* _states;
     private readonly Cpu[] _cpus;
     private readonly ReadyQueue _ready;
     private readonly int _quantumCyclesMax;
-    private Cpu? _running;
+    private int _running = NoCpu;
     private int _runningQuantumCycles = 1;
     private KernelRoutine? _awaited;
     private bool _stopRequested;
@@ -51,6 +53,7 @@ public sealed unsafe class SmpMachine : IDisposable
         Costs = options.Costs;
         Fetch = options.Fetch;
         Choices = options.Choices;
+        InstructionCycles = Costs.Instruction.Cycles;
         _quantumCyclesMax = options.QuantumCyclesMax;
         Memory = new();
         Versions = new(Memory, Fetch, Choices, options.Cpus, id => _cpus![id.Index].ClockCycles);
@@ -106,6 +109,9 @@ public sealed unsafe class SmpMachine : IDisposable
 
     internal TrapHandler?[] TrapHandlers { get; } = new TrapHandler?[32];
 
+    /// <summary>What one guest instruction takes.</summary>
+    internal long InstructionCycles { get; }
+
     /// <summary>The clock at which the running CPU gives way.</summary>
     internal long RunLimitCycles { get; private set; }
 
@@ -137,22 +143,26 @@ public sealed unsafe class SmpMachine : IDisposable
         _awaited = until;
         Fault = null;
         _stopRequested = until is { IsComplete: true };
-        while (!_stopRequested)
+        try
         {
-            cancellation.ThrowIfCancellationRequested();
-            caller.ThrowIfCancellationRequested();
-            if (_ready.IsEmpty)
+            while (!_stopRequested)
             {
-                return until is null && !_cpus.Any(c => c.IsWaiting) ? MachineStop.Idle : MachineStop.Deadlock;
-            }
+                cancellation.ThrowIfCancellationRequested();
+                caller.ThrowIfCancellationRequested();
+                if (_ready.IsEmpty) return until is null && !_cpus.Any(c => c.IsWaiting) ? MachineStop.Idle : MachineStop.Deadlock;
+                if (_ready.FirstClock >= clockLimitCycles)
+                {
+                    foreach (var cpu in _cpus) cpu.SpendUntil(clockLimitCycles);
+                    return MachineStop.ClockLimit;
+                }
 
-            if (_ready.FirstClock >= clockLimitCycles)
-            {
-                foreach (var cpu in _cpus) cpu.SpendUntil(clockLimitCycles);
-                return MachineStop.ClockLimit;
+                RunFirst(clockLimitCycles);
             }
-
-            RunFirst(clockLimitCycles);
+        }
+        finally
+        {
+            // A routine of the user's may have thrown; the machine stays one that can be looked at and run on.
+            if (_running != NoCpu) EndTurn(_cpus[_running]);
         }
 
         if (Fault is not null) return MachineStop.Fault;
@@ -228,7 +238,7 @@ public sealed unsafe class SmpMachine : IDisposable
     /// <summary>Something about a CPU has changed: finds out anew whether and when it can go on.</summary>
     internal void Reconsider(Cpu cpu)
     {
-        if (cpu == _running) return;
+        if (cpu.Id.Index == _running) return;
         if (cpu.ReadyClock is not { } clock)
         {
             _ready.Remove(cpu.Id.Index);
@@ -241,30 +251,30 @@ public sealed unsafe class SmpMachine : IDisposable
 
     private void RunFirst(long clockLimitCycles)
     {
-        var start = _ready.FirstClock;
-        var cpu = _cpus[_ready.Pop()];
-        _running = cpu;
-        if (_ready.IsEmpty)
+        var first = _ready.FirstCpu;
+        _running = first;
+        var next = _ready.ClockBehind(first);
+        if (next == long.MaxValue)
         {
             _runningQuantumCycles = 1;
-            RunLimitCycles = Math.Min(clockLimitCycles, start + LoneRunCyclesMax);
+            RunLimitCycles = Math.Min(clockLimitCycles, _ready.FirstClock + LoneRunCyclesMax);
         }
         else
         {
             _runningQuantumCycles = _quantumCyclesMax > 1 ? 1 + Choices.Choose(ChoicePoint.Quantum, _quantumCyclesMax) : 1;
-            RunLimitCycles = Math.Min(clockLimitCycles, _ready.FirstClock + _runningQuantumCycles);
+            RunLimitCycles = Math.Min(clockLimitCycles, next + _runningQuantumCycles);
         }
 
-        try
-        {
-            cpu.Run();
-        }
-        finally
-        {
-            // A routine of the user's may throw; the machine stays one that can be looked at and run on.
-            _running = null;
-            Reconsider(cpu);
-        }
+        var cpu = _cpus[first];
+        cpu.Run();
+        EndTurn(cpu);
+    }
+
+    private void EndTurn(Cpu cpu)
+    {
+        _running = NoCpu;
+        if (cpu.IsPlainGuest) _ready.Set(cpu.Id.Index, cpu.ClockCycles);
+        else Reconsider(cpu);
     }
 
     private sealed class DirtyFetchRelay(SmpMachine machine) : IFetchObserver

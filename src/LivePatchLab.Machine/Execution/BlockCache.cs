@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Iced.Intel;
 
@@ -141,6 +142,7 @@ internal sealed unsafe class BlockCache : IDisposable
     }
 
     /// <summary>True when what a CPU stopped in may be gone on with.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool IsLive(Op* stopped)
     {
         var header = stopped->Handler == BlockBuilder.BudgetStepHandler ? (BlockHeader*)stopped->Immediate : BlockHeader.OfFirst(stopped);

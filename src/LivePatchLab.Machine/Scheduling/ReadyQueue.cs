@@ -1,92 +1,79 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+
 namespace LivePatchLab.Machine;
 
-/// <summary>The CPUs that can go on, the one furthest behind first; equal clocks go by CPU number. A binary heap that knows where each CPU stands in it.</summary>
-internal sealed class ReadyQueue(int cpus)
+/// <summary>
+/// The CPUs that can go on, the one furthest behind first; equal clocks go by CPU number. A tournament: every node of a binary tree holds the lesser of the two below
+/// it, so a change is carried to the root with no branch that depends on the clocks. With short quanta that is what a machine does most.
+/// </summary>
+internal sealed class ReadyQueue
 {
-    private readonly (long Clock, int Cpu)[] _heap = new (long, int)[cpus];
-    private readonly int[] _position = Enumerable.Repeat(-1, cpus).ToArray();
-    private int _count;
+    private const long Absent = long.MaxValue;
 
-    public bool IsEmpty => _count == 0;
+    /// <summary>A key is the clock with the CPU's number below it.</summary>
+    private static readonly int CpuBits = BitOperations.Log2(MachineOptions.CpusMax);
+
+    /// <summary>The first clock that no machine reaches: 2^53 cycles are a month at 3 GHz.</summary>
+    private static readonly long ClockEnd = 1L << (63 - CpuBits);
+
+    /// <summary>The root is 1; below node n are 2n and 2n + 1; the CPUs' own keys are the leaves.</summary>
+    private readonly long[] _least;
+    private readonly int _leaves;
+
+    public ReadyQueue(int cpus)
+    {
+        _leaves = (int)BitOperations.RoundUpToPowerOf2((uint)cpus);
+        _least = new long[2 * _leaves];
+        Array.Fill(_least, Absent);
+    }
+
+    public bool IsEmpty => _least[1] == Absent;
 
     /// <summary>The clock of the CPU furthest behind.</summary>
-    public long FirstClock => _count > 0 ? _heap[0].Clock : long.MaxValue;
+    public long FirstClock => IsEmpty ? long.MaxValue : _least[1] >> CpuBits;
 
-    public bool Contains(int cpu) => _position[cpu] >= 0;
+    public bool Contains(int cpu) => _least[_leaves + cpu] != Absent;
 
-    public int Pop()
+    /// <summary>The CPU furthest behind; there must be one.</summary>
+    public int FirstCpu => (int)_least[1] & (MachineOptions.CpusMax - 1);
+
+    /// <summary>The clock of the CPU that would be first without this one, or <see cref="long.MaxValue"/> when there is none.</summary>
+    public long ClockBehind(int cpu)
     {
-        var first = _heap[0].Cpu;
-        Remove(first);
-        return first;
+        var least = _least;
+        var key = Absent;
+        for (var node = _leaves + cpu; node > 1; node >>= 1) key = Math.Min(key, least[node ^ 1]);
+        return key == Absent ? long.MaxValue : key >> CpuBits;
     }
 
     /// <summary>Puts a CPU in, or moves it to where its new clock belongs.</summary>
+    /// <exception cref="InvalidOperationException">The clock is beyond all that a machine can count.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Set(int cpu, long clock)
     {
-        var at = _position[cpu];
-        if (at < 0)
-        {
-            at = _count++;
-            Place(at, (clock, cpu));
-            Rise(at);
-        }
-        else
-        {
-            _heap[at].Clock = clock;
-            Rise(at);
-            Sink(_position[cpu]);
-        }
+        if ((ulong)clock >= (ulong)ClockEnd) RefuseClock(cpu, clock);
+        Carry(cpu, (clock << CpuBits) | (long)cpu);
     }
 
     public void Remove(int cpu)
     {
-        var at = _position[cpu];
-        if (at < 0) return;
-        _position[cpu] = -1;
-        if (at == --_count) return;
-        var moved = _heap[_count];
-        Place(at, moved);
-        Rise(at);
-        Sink(_position[moved.Cpu]);
+        if (Contains(cpu)) Carry(cpu, Absent);
     }
 
-    private void Place(int at, (long Clock, int Cpu) entry)
-    {
-        _heap[at] = entry;
-        _position[entry.Cpu] = at;
-    }
+    private static void RefuseClock(int cpu, long clock)
+        => throw new InvalidOperationException($"CPU {cpu} would go on at cycle {clock}; a machine's clocks end at {ClockEnd}");
 
-    private void Rise(int at)
+    private void Carry(int cpu, long key)
     {
-        var entry = _heap[at];
-        while (at > 0)
+        var least = _least;
+        var node = _leaves + cpu;
+        least[node] = key;
+        while (node > 1)
         {
-            var parent = (at - 1) >> 1;
-            if (!IsBefore(entry, _heap[parent])) break;
-            Place(at, _heap[parent]);
-            at = parent;
+            key = Math.Min(key, least[node ^ 1]);
+            node >>= 1;
+            least[node] = key;
         }
-
-        Place(at, entry);
     }
-
-    private void Sink(int at)
-    {
-        var entry = _heap[at];
-        while (true)
-        {
-            var child = (2 * at) + 1;
-            if (child >= _count) break;
-            if (child + 1 < _count && IsBefore(_heap[child + 1], _heap[child])) child++;
-            if (!IsBefore(_heap[child], entry)) break;
-            Place(at, _heap[child]);
-            at = child;
-        }
-
-        Place(at, entry);
-    }
-
-    private static bool IsBefore((long Clock, int Cpu) left, (long Clock, int Cpu) right)
-        => left.Clock < right.Clock || (left.Clock == right.Clock && left.Cpu < right.Cpu);
 }

@@ -25,7 +25,9 @@ public sealed class ReadyQueueTests
                 {
                     var first = model.OrderBy(e => e.Value).ThenBy(e => e.Key).First();
                     queue.FirstClock.ShouldBe(first.Value);
-                    queue.Pop().ShouldBe(first.Key);
+                    queue.FirstCpu.ShouldBe(first.Key);
+                    queue.ClockBehind(first.Key).ShouldBe(model.Where(e => e.Key != first.Key).Select(e => e.Value).DefaultIfEmpty(long.MaxValue).Min());
+                    queue.Remove(first.Key);
                     model.Remove(first.Key);
                 }
                 else
@@ -38,7 +40,21 @@ public sealed class ReadyQueueTests
                 for (var i = 0; i < Cpus; i++) queue.Contains(i).ShouldBe(model.ContainsKey(i));
             }
 
-            foreach (var (cpu, _) in model.OrderBy(e => e.Value).ThenBy(e => e.Key)) queue.Pop().ShouldBe(cpu);
+            foreach (var (cpu, _) in model.OrderBy(e => e.Value).ThenBy(e => e.Key))
+            {
+                queue.FirstCpu.ShouldBe(cpu);
+                queue.Remove(cpu);
+            }
         }).QuickCheckThrowOnFailure();
+    }
+
+    [Fact]
+    public void A_clock_that_it_cannot_count_is_refused()
+    {
+        var queue = new ReadyQueue(2);
+        queue.Set(1, (1L << 53) - 1);
+        queue.FirstClock.ShouldBe((1L << 53) - 1);
+        Should.Throw<InvalidOperationException>(() => queue.Set(0, 1L << 53)).Message.ShouldContain("CPU 0");
+        Should.Throw<InvalidOperationException>(() => queue.Set(0, -1));
     }
 }
