@@ -34,8 +34,8 @@ internal sealed class ProgressLine : IDisposable
         if (_writtenAt != 0 && Stopwatch.GetElapsedTime(_writtenAt) < Interval) return;
         _writtenAt = Stopwatch.GetTimestamp();
         var line = Prefix + text;
-        // A line that wraps could not be rewritten in place.
-        var width = Math.Max(20, Console.WindowWidth) - 1;
+        // A line that wraps could not be rewritten in place. A terminal of 0 columns is one that does not say how many it has.
+        var width = (Console.WindowWidth > 0 ? Math.Max(20, Console.WindowWidth) : 80) - 1;
         Console.Error.Write(Clear + (line.Length <= width ? line : line[..(width - 1)] + "…"));
     }
 

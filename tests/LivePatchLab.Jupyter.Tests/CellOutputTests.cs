@@ -30,7 +30,8 @@ public sealed class CellOutputTests(SharedKernel shared) : IClassFixture<SharedK
         while (said.Type != "stream");
         said["text"].ShouldBe("now");
         Kernel.Send("interrupt_request", channel: Kernel.Control);
-        Kernel.Next(Kernel.Shell)["status"].ShouldBe("ok");
+        // On a busy computer it may be the interrupt's next step that ends the loop, and then the reply is an error.
+        Kernel.Next(Kernel.Shell).Type.ShouldBe("execute_reply");
         Kernel.Next(Kernel.Control)["status"].ShouldBe("ok");
     }
 

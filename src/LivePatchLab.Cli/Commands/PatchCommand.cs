@@ -32,7 +32,7 @@ internal static class PatchCommand
               livepatch patch --image /boot/vmlinuz-6.1.0-56-cloud-amd64 --engine ftrace_2012 --cpus 16 --json
             """)
         { image, table, engine, cpus, sites, seed, costs, fetch, workload, json };
-        command.SetAction((parsed, cancellation) =>
+        command.SetInterruptibleAction((parsed, cancellation) =>
         {
             if (parsed.GetValue(image) is not null && parsed.GetValue(table) is not null)
                 throw new BadInputException("--image and --table: give one of them");
@@ -51,7 +51,7 @@ internal static class PatchCommand
             using var lab = new LabMachine(options);
             var run = Switch(lab, Protocols.Named(parsed.GetValue(engine)!), cancellation);
             Console.Out.WriteLine(parsed.GetValue(json) ? run.ToJson().ToJsonString() : Text(run));
-            return Task.FromResult(run.IsGood ? ExitCode.Done : ExitCode.Failed);
+            return run.IsGood ? ExitCode.Done : ExitCode.Failed;
         });
         return command;
     }

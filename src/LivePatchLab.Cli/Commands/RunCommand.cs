@@ -26,14 +26,14 @@ internal static class RunCommand
               livepatch run --cpus 8 --stats data/guests/locks
             """)
         { cpus, engine, seed, stats, program, arguments };
-        command.SetAction((parsed, cancellation) => Task.FromResult(Run(
+        command.SetInterruptibleAction((parsed, cancellation) => Run(
             parsed.GetValue(program)!,
             parsed.GetValue(arguments) ?? [],
             parsed.GetValue(cpus),
             parsed.GetValue(engine)!,
             new Seed(parsed.GetValue(seed)),
             parsed.GetValue(stats),
-            cancellation)));
+            cancellation));
         return command;
     }
 

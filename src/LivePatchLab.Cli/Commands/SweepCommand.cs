@@ -19,7 +19,7 @@ internal static class SweepCommand
               livepatch sweep sweep.json > results.json
             """)
         { spec, jobs };
-        command.SetAction((parsed, cancellation) =>
+        command.SetInterruptibleAction((parsed, cancellation) =>
         {
             var path = parsed.GetValue(spec)!;
             if (!File.Exists(path)) throw new BadInputException($"{path}: no such file; give a sweep's specification");
@@ -30,10 +30,10 @@ internal static class SweepCommand
             if (result.Interruption is { } interruption)
             {
                 Console.Error.WriteLine($"livepatch: {interruption}; those {result.Runs.Count} are printed");
-                return Task.FromResult(ExitCode.Interrupted);
+                return ExitCode.Interrupted;
             }
 
-            return Task.FromResult(result.Runs.All(r => r.IsGood) ? ExitCode.Done : ExitCode.Failed);
+            return result.Runs.All(r => r.IsGood) ? ExitCode.Done : ExitCode.Failed;
         });
         return command;
     }

@@ -21,7 +21,7 @@ internal sealed class CellThreads : SynchronizationContext
     /// <summary>Code that waits for its own tasks holds a thread for each; beyond so many the pool's threads serve, which cannot be woken.</summary>
     private const int ThreadsMax = 16;
 
-    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(15);
+    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(30);
     private static readonly TimeSpan PatienceWithChecks = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan PatienceWithMachines = TimeSpan.FromMilliseconds(400);
     private static readonly TimeSpan WakeInterval = TimeSpan.FromMilliseconds(15);
