@@ -11,7 +11,12 @@ internal sealed class HostOutput(HostCell cell, TimeProvider time) : ICellOutput
 {
     private static readonly ConditionalWeakTable<object, HostOutput> OfCell = [];
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>Work that is done sooner than this shows no progress.</summary>
+    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(250);
+
     private readonly Lock _lock = new();
+    private readonly long _startedAt = time.GetTimestamp();
     private Action<object>? _progress;
     private long _reportedAt;
 
@@ -40,6 +45,8 @@ internal sealed class HostOutput(HostCell cell, TimeProvider time) : ICellOutput
     {
         lock (_lock)
         {
+            if (time.GetElapsedTime(_startedAt) < FirstPause)
+                return;
             if (_progress is null)
                 _progress = cell.Display(HostView.Of(Formatter.Bundle(progress)));
             else if (time.GetElapsedTime(_reportedAt) >= Pause)

@@ -54,11 +54,14 @@ public sealed class BundleTests
         var progress = Context.Value.Lab("LivePatchLab.Notebooks").GetType("LivePatchLab.Notebooks.Progress")!;
         var report = output.GetType().GetMethod("Report")!;
         void Report(int done) => report.Invoke(output, [Activator.CreateInstance(progress, (long)done, 10L, "runs")]);
+        Report(0);
+        shown.ShouldBeEmpty("what is done at once shows no progress");
+        time.Now += TimeSpan.TicksPerSecond;
         Report(1);
         Report(2);
         time.Now += TimeSpan.TicksPerSecond;
         Report(3);
-        shown.ShouldHaveSingleItem().ShouldBe(["runs: 1 of 10", "runs: 3 of 10"]);
+        shown.ShouldHaveSingleItem().ShouldBe(["runs: 1 of 10, 10 %", "runs: 3 of 10, 30 %"]);
 
         var bundle = Context.Value.Lab("LivePatchLab.Notebooks").GetType("LivePatchLab.Notebooks.MimeBundle")!;
         var display = output.GetType().GetMethod("Display")!;

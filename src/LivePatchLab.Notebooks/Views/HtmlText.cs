@@ -5,6 +5,9 @@ namespace LivePatchLab.Notebooks;
 /// <summary>Text on its way into HTML or SVG. Whatever comes from users, guests or files goes through here.</summary>
 public static class HtmlText
 {
+    /// <summary>Of what opens a part that is closed. The classic notebook's style sheet (Bootstrap 3) takes the triangle away, and nobody would see that it opens.</summary>
+    internal const string SummaryStyle = "display:list-item;cursor:pointer";
+
     public static string Escape(string? text)
     {
         if (string.IsNullOrEmpty(text))

@@ -26,7 +26,7 @@ internal static class SweepView
         var table = (sweep.Spec.Seeds.Count > 1 ? BySeeds(sweep) : Singles(sweep)) with { IsSortable = true };
         view = table.Rows.Count <= OpenRowsMax
             ? view.Table(table)
-            : view.Part($"<details class=\"{Figure.DataClass}\" open><summary>{table.Rows.Count} rows</summary>{table.ToHtml()}</details>", $"\n{table}");
+            : view.Part($"<details class=\"{Figure.DataClass}\" open><summary style=\"{HtmlText.SummaryStyle}\">{table.Rows.Count} rows</summary>{table.ToHtml()}</details>", $"\n{table}");
         return view.Build() with { Picture = figure?.Picture };
     }
 
