@@ -13,6 +13,8 @@ public sealed unsafe partial class Cpu
         var perInstruction = Machine.Costs.Instruction.Cycles;
         var instructions = Math.Clamp((until - ClockCycles + perInstruction - 1) / perInstruction, 1, RunInstructionsMax);
         if (Machine.Events.WantsRetired) instructions = 1;
+        var pacer = Machine.Pacer;
+        if (pacer is not null && !pacer.Admits(this, ref instructions)) return;
 
         var rip = State->Rip;
         State->Clock = ClockCycles;
@@ -47,6 +49,8 @@ public sealed unsafe partial class Cpu
             case ExecutionExit.CodeStored:
                 break;
         }
+
+        pacer?.NoteRetired(this, retired);
     }
 
     private void TakeTrap()
