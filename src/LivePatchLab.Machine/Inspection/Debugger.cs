@@ -7,7 +7,6 @@ namespace LivePatchLab.Machine;
 /// </summary>
 public sealed class Debugger
 {
-    private readonly SmpMachine _machine;
     private readonly SortedSet<GuestAddress> _breakpoints = [];
     private readonly GuestAddress?[] _standsAt;
     private readonly ulong[]?[] _before;
@@ -17,10 +16,12 @@ public sealed class Debugger
 
     internal Debugger(SmpMachine machine)
     {
-        _machine = machine;
+        Machine = machine;
         _standsAt = new GuestAddress?[machine.Cpus.Count];
         _before = new ulong[machine.Cpus.Count][];
     }
+
+    public SmpMachine Machine { get; }
 
     /// <summary>In ascending order. They hold for all CPUs, and for runs by this debugger only.</summary>
     public IReadOnlyCollection<GuestAddress> Breakpoints => _breakpoints;
@@ -54,11 +55,11 @@ public sealed class Debugger
     /// <exception cref="ArgumentException">The CPU is none of this machine's, or does not execute guest code now.</exception>
     public DebuggerStop Step(Cpu cpu)
     {
-        if (cpu.Machine != _machine) throw new ArgumentException($"{cpu.Id} belongs to another machine");
+        if (cpu.Machine != Machine) throw new ArgumentException($"{cpu.Id} belongs to another machine");
         if (cpu.Activity != CpuActivity.Guest || cpu.Routine is not null) throw new ArgumentException($"{cpu.Id} executes no guest code now, so it has no instruction to step");
         Begin(1, null);
         _standsAt[cpu.Id.Index] = cpu.Rip;
-        return End(() => _machine.RunAlone(cpu));
+        return End(() => Machine.RunAlone(cpu));
     }
 
     /// <summary>What a CPU's registers held before this debugger last let the machine go, in the order of <see cref="RegisterNames.All"/>; null before it first did.</summary>
@@ -93,13 +94,13 @@ public sealed class Debugger
     {
         _stopped = cpu;
         _standsAt[cpu.Id.Index] = cpu.Rip;
-        _machine.Pause(cpu, why);
+        Machine.Pause(cpu, why);
     }
 
     private DebuggerStop Go(long instructions, GuestAddress? until, CancellationToken cancellation)
     {
         Begin(instructions, until);
-        return End(() => _machine.Run(cancellation: cancellation));
+        return End(() => Machine.Run(cancellation: cancellation));
     }
 
     private void Begin(long instructions, GuestAddress? until)
@@ -107,19 +108,19 @@ public sealed class Debugger
         _instructionsLeft = instructions;
         _until = until;
         _stopped = null;
-        foreach (var cpu in _machine.Cpus) _before[cpu.Id.Index] = cpu.NamedRegisters();
+        foreach (var cpu in Machine.Cpus) _before[cpu.Id.Index] = cpu.NamedRegisters();
     }
 
     private DebuggerStop End(Func<MachineStop> run)
     {
-        _machine.Pacer = this;
+        Machine.Pacer = this;
         try
         {
-            return DebuggerStop.Of(_machine, run(), _stopped);
+            return DebuggerStop.Of(Machine, run(), _stopped);
         }
         finally
         {
-            _machine.Pacer = null;
+            Machine.Pacer = null;
         }
     }
 }
