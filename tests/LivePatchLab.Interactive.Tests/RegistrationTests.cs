@@ -9,7 +9,7 @@ public sealed class RegistrationTests
     public async Task Every_magic_is_a_directive_with_its_parameters_and_completions()
     {
         var host = await StandInHost.WithLabAsync();
-        host.Directives.Select(directive => directive.Name).ShouldBe(["#!load", "#!machine", "#!patch", "#!sweep", "#!plot", "#!lab"]);
+        host.Directives.Select(directive => directive.Name).ShouldBe(["#!load", "#!machine", "#!patch", "#!sweep", "#!plot", "#!eval", "#!lab"]);
         host.Directives.ShouldAllBe(directive => directive.Description!.Length > 0 && directive.Parameters.All(parameter => parameter.Description!.Length > 0));
 
         var magics = (await host.RunWellAsync("""

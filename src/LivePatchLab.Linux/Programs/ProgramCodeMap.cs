@@ -5,7 +5,7 @@ namespace LivePatchLab.Linux;
 /// <summary>The symbols and traced sites of a program.</summary>
 internal sealed class ProgramCodeMap(ProgramImage image) : ICodeMap
 {
-    private readonly Dictionary<GuestAddress, int> _sites = image.FtraceSites.Select((site, i) => (site.Address, i)).ToDictionary();
+    private readonly Lazy<Dictionary<GuestAddress, int>> _sites = new(() => image.FtraceSites.Select((site, i) => (site.Address, i)).ToDictionary());
 
     public string Source => image.Source;
 
@@ -17,5 +17,5 @@ internal sealed class ProgramCodeMap(ProgramImage image) : ICodeMap
 
     public GuestAddress? NextAfter(GuestAddress address) => image.Symbols.NextAfter(address);
 
-    public int? SiteAt(GuestAddress address) => _sites.TryGetValue(address, out var site) ? site : null;
+    public int? SiteAt(GuestAddress address) => _sites.Value.TryGetValue(address, out var site) ? site : null;
 }
