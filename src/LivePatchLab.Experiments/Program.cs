@@ -42,7 +42,7 @@ public sealed class Program : IDisposable
     public IReadOnlyList<GuestValue> Breakpoints => [.. Machine.Debugger.Breakpoints.Select(at => GuestValue.Of(Machine, at.Value))];
 
     /// <summary>Loads a static freestanding ELF into a new machine. Every CPU stands at the entry, RDI = its number, RSI = how many there are.</summary>
-    /// <param name="path">The program.</param>
+    /// <param name="path">The program; or the name of one that travels with the lab: <see cref="EmbeddedGuests.Names"/>.</param>
     /// <param name="cpus">1 to <see cref="MachineOptions.CpusMax"/>.</param>
     /// <param name="seed">What all chance is drawn from: same seed, same run.</param>
     /// <param name="quantum">The most cycles by which a CPU may run ahead of the one furthest behind.</param>
@@ -52,7 +52,7 @@ public sealed class Program : IDisposable
     {
         if (cpus is < 1 or > MachineOptions.CpusMax) throw new BadInputException($"{cpus} CPUs: a machine has 1 to {MachineOptions.CpusMax} CPUs");
         if (quantum < 1) throw new BadInputException($"a quantum of {quantum} cycles: it has at least 1");
-        return new(ProgramImage.Open(path), new() { Cpus = cpus, Choices = new SeededChoices(new Seed(seed)), QuantumCyclesMax = quantum }, arguments ?? []);
+        return new(EmbeddedGuests.Open(path), new() { Cpus = cpus, Choices = new SeededChoices(new Seed(seed)), QuantumCyclesMax = quantum }, arguments ?? []);
     }
 
     /// <summary>Runs to a breakpoint or to the program's end.</summary>

@@ -44,7 +44,7 @@ public sealed class MachineViewTests
         program.Machine.Memory.Load(new(program.Cpus[0].Rsp), "<b>&'\"..........after"u8);
         var rsp = program.Cpus[0].Rsp;
         (rsp % 16).ShouldBe(0UL);
-        Text(program.Memory("rsp", 18)).ShouldBe($"18 bytes at {rsp:x}\n\n{rsp:x}  3c 62 3e 26 27 22 2e 2e  2e 2e 2e 2e 2e 2e 2e 2e  <b>&'\"..........\n{rsp + 16:x}  61 66{new string(' ', 46)}af");
+        Text(program.Memory("rsp", 18)).ShouldBe($"18 bytes at {rsp:x}\n\n{rsp:x}  3c 62 3e 26 27 22 2e 2e  2e 2e 2e 2e 2e 2e 2e 2e  <b>&'\"..........\n{rsp + 16:x}  61 66{new string(' ', 45)}af");
         Html(program.Memory("rsp", 18)).ShouldContain("&lt;b&gt;&amp;&#39;&quot;");
         Html(program.Memory("rsp", 18)).ShouldNotContain("<b>");
         Text(program.Memory("spin_lock", 16)).ShouldEndWith("  spin_lock");
