@@ -18,7 +18,7 @@ internal static class CpuView
         var next = Of(cpu, "rip", before, cpu.DescribeNext());
         var flags = Of(cpu, "rflags", before, RegisterNames.FlagsOf(cpu.Rflags) is { Length: > 0 } set ? set : "no flag is set");
         var changed = cells.Append(next).Append(flags).Any(cell => cell.Changed);
-        var view = new ViewBuilder().Headline(cpu.Id.ToString(), $": {Activity(cpu)}; clock {ViewBuilder.Count(cpu.ClockCycles)} cycles, {ViewBuilder.Plural(cpu.RetiredInstructions, "instruction")} retired"
+        var view = new ViewBuilder().Headline(cpu.Id.ToString(), $": {Activity(cpu)}; clock {ViewBuilder.Plural(cpu.ClockCycles, "cycle")}, {ViewBuilder.Plural(cpu.RetiredInstructions, "instruction")} retired"
                 + (cpu.PendingIpiCount > 0 ? $", {ViewBuilder.Plural(cpu.PendingIpiCount, "IPI")} pending" : ""))
             .Part(Html(cells, [next, flags]), $"\n{Text(cells, [next, flags])}");
         if (changed) view.Footnote($"{ChangedSign} changed since the debugger last let the machine run");

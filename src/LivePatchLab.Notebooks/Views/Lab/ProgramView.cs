@@ -17,7 +17,7 @@ internal static class ProgramView
                 .. program.Cpus.Take(CpuRowsMax).Select(cpu => (string[])
                 [
                     cpu.Id.Index.ToString(CultureInfo.InvariantCulture), ViewBuilder.Count(cpu.ClockCycles), ViewBuilder.Count(cpu.RetiredInstructions),
-                    cpu.Activity == CpuActivity.Guest ? $"next {cpu.DescribeNext()}" : "has called exit",
+                    cpu.Activity != CpuActivity.Guest ? "has called exit" : $"{(program.End is null ? "next" : "stopped before")} {cpu.DescribeNext()}",
                 ]),
             ])
             {
