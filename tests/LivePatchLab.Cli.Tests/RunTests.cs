@@ -41,7 +41,7 @@ public sealed class RunTests
     {
         Livepatch.Run("run", "data/guests/faults", "pf").ShouldComplain(139, "CPU0: #PF at 401085, page_fault+0x5: c7 04 25 10 00 00 00 01 00 00 00  movl $1,0x10; user write to 10, which is not mapped (error code 0x6) (SIGSEGV)");
         Livepatch.Run("run", "data/guests/faults", "de").ShouldComplain(136, "CPU0: #DE at ", ", divide_by_zero+0x", "f7 f9  idiv %ecx (SIGFPE)");
-        Livepatch.Run("run", "data/guests/faults", "gp").ShouldComplain(139, "privileged: f4  hlt (SIGSEGV)");
+        Livepatch.Run("run", "data/guests/faults", "gp").ShouldComplain(139, "privileged+0x5: f4  hlt (SIGSEGV)");
     }
 
     [Fact]
