@@ -47,7 +47,7 @@ public sealed class MachineViewTests
         Text(program.Memory("rsp", 18)).ShouldBe($"18 bytes at {rsp:x}\n\n{rsp:x}  3c 62 3e 26 27 22 2e 2e  2e 2e 2e 2e 2e 2e 2e 2e  <b>&'\"..........\n{rsp + 16:x}  61 66{new string(' ', 45)}af");
         Html(program.Memory("rsp", 18)).ShouldContain("&lt;b&gt;&amp;&#39;&quot;");
         Html(program.Memory("rsp", 18)).ShouldNotContain("<b>");
-        Text(program.Memory("spin_lock", 16)).ShouldEndWith("  spin_lock");
+        Text(program.Memory("spin_lock", 16)).ShouldEndWith("  spin_lock, site 0");
     }
 
     [Fact]

@@ -15,7 +15,7 @@ internal static class MemoryDumpView
     private static string Html(MemoryDump dump)
     {
         var html = new StringBuilder("<table><thead><tr>");
-        foreach (var head in new[] { "address", "bytes", "characters", "what begins here" }) html.Append("<th scope=\"col\" style=\"text-align:left\">").Append(head).Append("</th>");
+        foreach (var head in new[] { "address", "bytes", "characters", "begins here" }) html.Append("<th scope=\"col\" style=\"text-align:left\">").Append(head).Append("</th>");
         html.Append("</tr></thead><tbody>");
         foreach (var row in dump.Rows)
         {
@@ -25,7 +25,7 @@ internal static class MemoryDumpView
         return html.Append("</tbody></table>").ToString();
     }
 
-    private static string Cell(string markup) => $"<td style=\"{CodeStyle.Cell}\">{markup}</td>";
+    private static string Cell(string markup) => $"<td style=\"{CodeStyle.Cell};font-size:0.78em;padding:0.1rem 0.3rem\">{markup}</td>";
 
     private static string Shaded(MemoryRow row)
     {
