@@ -126,6 +126,20 @@ public sealed class ProgramTests
     }
 
     [Fact]
+    public void The_guests_that_travel_with_the_lab_are_those_of_its_folder()
+    {
+        EmbeddedGuests.Names.ShouldBe(["faults", "hello", "kernels", "locks", "sites"]);
+        foreach (var name in EmbeddedGuests.Names)
+        {
+            ProgramImage embedded = EmbeddedGuests.Open(name), file = EmbeddedGuests.Open(Guest(name));
+            (embedded.Source, file.Source, embedded.Entry).ShouldBe((name, Guest(name), file.Entry));
+            embedded.Segments.Select(segment => segment.Content.ToArray()).ShouldBe(file.Segments.Select(segment => segment.Content.ToArray()));
+        }
+
+        Should.Throw<BadInputException>(() => EmbeddedGuests.Open("lock")).Message.ShouldStartWith("lock: no such file");
+    }
+
+    [Fact]
     public void What_cannot_be_is_one_line()
     {
         Should.Throw<BadInputException>(() => Program.Load("/nowhere/locks")).Message.ShouldStartWith("/nowhere/locks: no such file");
