@@ -32,6 +32,7 @@ public sealed class LabMachine : IDisposable
         });
         Kernel = new(Machine);
         Text = LayOutText(options);
+        Machine.CodeMap = new TracedTextMap(Text);
         Records = new(options.Sites is { } wanted ? Text.Sites.Take(wanted) : Text.Sites, Text.FtraceCaller);
         StartWorkload(options.ActualWorkload);
     }

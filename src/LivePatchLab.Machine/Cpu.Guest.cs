@@ -24,6 +24,8 @@ public sealed unsafe partial class Cpu
         // A division would take longer than a short quantum.
         var instructions = Math.Clamp(perInstruction == 1 ? left : (left + perInstruction - 1) / perInstruction, 1, RunInstructionsMax);
         if (Machine.Events.WantsRetired) instructions = 1;
+        var pacer = Machine.Pacer;
+        if (pacer is not null && !pacer.Admits(this, ref instructions)) return;
 
         var rip = State->Rip;
         State->Clock = ClockCycles;
@@ -33,6 +35,7 @@ public sealed unsafe partial class Cpu
         if (retired > 0 && Machine.Events.WantsRetired) Machine.Events.RaiseRetired(this, new(rip));
 
         if (State->Exit != ExecutionExit.Budget) AfterGuest(perInstruction);
+        pacer?.NoteRetired(this, retired);
     }
 
     /// <summary>Does what an instruction asks of the machine around it.</summary>

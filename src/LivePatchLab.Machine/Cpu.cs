@@ -87,6 +87,13 @@ public sealed unsafe partial class Cpu
         set => Interpreter.WriteFlags(State, value);
     }
 
+    /// <summary>The instruction at RIP as memory holds it: "increment+0x4 (401136): incl (%rdi)".</summary>
+    public string DescribeNext()
+    {
+        var next = new InstructionText(Machine.CodeMap).At(Machine.Memory, Rip);
+        return $"{(Machine.CodeMap?.NameOf(Rip) is { } name ? $"{name} ({Rip})" : Rip)}: {next?.Text ?? "nothing is mapped there"}";
+    }
+
     /// <summary>Guest instructions retired so far.</summary>
     public long RetiredInstructions { get; private set; }
 

@@ -22,6 +22,12 @@ public enum MachineStop
 
     /// <summary>Somebody asked for it by <see cref="SmpMachine.RequestStop"/>.</summary>
     Requested,
+
+    /// <summary>A CPU is about to execute an instruction at a breakpoint of the <see cref="Debugger"/>.</summary>
+    Breakpoint,
+
+    /// <summary>The guest instructions that the <see cref="Debugger"/> was asked for have retired.</summary>
+    Stepped,
 }
 
 /// <summary>The handler of an exception: its steps run on the CPU that took it.</summary>
@@ -31,7 +37,7 @@ public delegate IEnumerable<KernelStep> TrapHandler(Cpu cpu, TrapFrame frame);
 /// An emulated SMP x86-64 machine. The CPU that is furthest behind runs next, for a quantum at most; whatever is undetermined
 /// is asked of <see cref="Choices"/>; so options and choices in, the same run out. Not thread-safe: one machine, one thread.
 /// </summary>
-public sealed unsafe class SmpMachine : IDisposable
+public sealed unsafe partial class SmpMachine : IDisposable
 {
     /// <summary>So that a CPU with nobody to wait for still lets <see cref="Run"/> look at its cancellation now and then.</summary>
     private const long LoneRunCyclesMax = 10_000_000;
@@ -143,6 +149,7 @@ public sealed unsafe class SmpMachine : IDisposable
         _awaited = until;
         Fault = null;
         _stopRequested = until is { IsComplete: true };
+        _pauseReason = MachineStop.Requested;
         try
         {
             while (!_stopRequested)
@@ -156,7 +163,7 @@ public sealed unsafe class SmpMachine : IDisposable
                     return MachineStop.ClockLimit;
                 }
 
-                RunFirst(clockLimitCycles);
+                if (!TryResumeTurn(clockLimitCycles)) RunFirst(clockLimitCycles);
             }
         }
         finally
@@ -166,7 +173,7 @@ public sealed unsafe class SmpMachine : IDisposable
         }
 
         if (Fault is not null) return MachineStop.Fault;
-        return until is { IsComplete: true } ? MachineStop.Completed : MachineStop.Requested;
+        return until is { IsComplete: true } ? MachineStop.Completed : _pauseReason;
     }
 
     /// <summary>Ends the current <see cref="Run"/> after the step that is being done; for observers that have seen enough.</summary>
@@ -226,7 +233,7 @@ public sealed unsafe class SmpMachine : IDisposable
 
     internal void Stop(GuestFault fault)
     {
-        Fault ??= fault;
+        Fault ??= fault.ExplainedBy(this);
         RequestStop();
     }
 

@@ -37,6 +37,14 @@ public sealed class RunTests
         => Livepatch.Run("run", "data/guests/faults", fault).ShouldComplain(status, "data/guests/faults", vector, function);
 
     [Fact]
+    public void A_fault_is_told_with_its_instruction_and_what_was_tried()
+    {
+        Livepatch.Run("run", "data/guests/faults", "pf").ShouldComplain(139, "CPU0: #PF at 401085, page_fault+0x5: c7 04 25 10 00 00 00 01 00 00 00  movl $1,0x10; user write to 10, which is not mapped (error code 0x6) (SIGSEGV)");
+        Livepatch.Run("run", "data/guests/faults", "de").ShouldComplain(136, "CPU0: #DE at ", ", divide_by_zero+0x", "f7 f9  idiv %ecx (SIGFPE)");
+        Livepatch.Run("run", "data/guests/faults", "gp").ShouldComplain(139, "privileged+0x5: f4  hlt (SIGSEGV)");
+    }
+
+    [Fact]
     public void Guests_print_what_they_print_on_the_bare_processor()
     {
         if (!OperatingSystem.IsLinux() || RuntimeInformation.ProcessArchitecture != Architecture.X64) return;

@@ -43,7 +43,7 @@ public sealed class LabMagicsTests
         (await _lab.Text($"#!load --table \"{table}\"")).ShouldContain("35,609 traced sites");
         (await _lab.Text("var kernel = new SiteTable(\"mine\", table.TextBase, table.Sites.Take(9).ToList());\n#!machine --cpus 2")).ShouldContain(" of mine, ");
         (await _lab.Text("#!machine --cpus 2 --kernel table --sites 3")).ShouldContain("3 traced sites of 6.1.0-56-cloud");
-        (await _lab.Text($"#!load --program \"{Path.Combine(LabSession.Root, "data", "guests", "sites")}\"\nprogram.FtraceSites.Count > 0")).ShouldEndWith("true");
+        (await _lab.Text($"#!load --program \"{Path.Combine(LabSession.Root, "data", "guests", "sites")}\"\nprogram.Image.FtraceSites.Count > 0")).ShouldEndWith("true");
         (await _lab.Error("#!load")).ShouldBe("cell 5, line 1: #!load takes one of --image, --table and --program; none is given");
         (await _lab.Error("\n#!load --image /nowhere/vmlinuz")).ShouldStartWith("cell 6, line 2: /nowhere/vmlinuz: no such file");
         (await _lab.Error("#!machine --kernel tabel")).ShouldStartWith("cell 7, line 1: #!machine: --kernel no kernel named 'tabel'. Did you mean table?");
@@ -68,7 +68,7 @@ public sealed class LabMagicsTests
     [InlineData("#!sweep --engines all --sites 1 --seeds 9..1", "#!sweep: --seeds '9..1' ends before it begins")]
     [InlineData("#!plot", "there is no sweep in a variable 'sweep'; #!sweep makes one")]
     [InlineData("#!plot --y syncRound", "#!plot: no y named 'syncRound'. Did you mean syncRounds?  (--y: syncRounds, ipis, ipisPerCpu, int3Hits, bytesWritten, simulatedSeconds)")]
-    [InlineData("#!lab protocolls", "no topic named 'protocolls'. Did you mean protocols?  (#!lab lists all 22)")]
+    [InlineData("#!lab protocolls", "no topic named 'protocolls'. Did you mean protocols?  (#!lab lists all 23)")]
     public async Task What_is_wrong_is_one_line(string code, string message)
         => (await _lab.Error("\n" + code)).ShouldBe("cell 1, line 2: " + message);
 
@@ -84,7 +84,7 @@ public sealed class LabMagicsTests
     [Fact]
     public async Task The_lab_lists_and_explains_itself()
     {
-        (await _lab.Text("#!lab")).Split('\n').Count(line => line.StartsWith("#!", StringComparison.Ordinal)).ShouldBe(7);
+        (await _lab.Text("#!lab")).Split('\n').Count(line => line.StartsWith("#!", StringComparison.Ordinal)).ShouldBe(8);
         (await _lab.Text("#!lab protocols")).ShouldContain("text_poke_bp_list() in arch/x86/kernel/alternative.c, the seed's patch 3/8");
         (await _lab.Text("#!lab costs")).ShouldContain("loaded-24");
         (await _lab.Text("#!lab loaded-24")).ShouldContain("interrupts off, mean");

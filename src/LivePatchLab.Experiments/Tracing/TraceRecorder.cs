@@ -24,7 +24,7 @@ internal sealed class TraceRecorder : IDisposable
     {
         _lab = lab;
         _site = site;
-        _instructions = new(lab.Text);
+        _instructions = new(lab.Machine.CodeMap);
         _fetched = new (GuestAddress, byte[])?[lab.Machine.Cpus.Count];
         _visitsAfterwards = new int[lab.Machine.Cpus.Count];
         var events = lab.Machine.Events;

@@ -6,34 +6,28 @@ namespace LivePatchLab.Linux;
 /// <summary>The symbols of one image, ordered by address; names are looked up both ways.</summary>
 public sealed class SymbolTable
 {
-    private readonly KernelSymbol[] _symbols;
+    private readonly Lazy<KernelSymbol[]> _sorted;
     private readonly IReadOnlyList<ElfSegment> _segments;
     private readonly Lazy<Dictionary<string, GuestAddress>> _byName;
 
     internal SymbolTable(KernelSymbol[] symbols, IReadOnlyList<ElfSegment> segments)
     {
-        // kallsyms come sorted, .symtab does not. The sort is stable: of several names for one address the first is the one that is
-        // shown, as get_symbol_pos of kernel/kallsyms.c does.
-        for (var i = 1; i < symbols.Length; i++)
-        {
-            if (symbols[i - 1].Address <= symbols[i].Address) continue;
-            symbols = [.. symbols.OrderBy(symbol => symbol.Address)];
-            break;
-        }
-
-        _symbols = symbols;
+        // A program that runs to its end never asks for a name.
+        _sorted = new(() => Sorted(symbols));
         _segments = segments;
         _byName = new(() =>
         {
-            var byName = new Dictionary<string, GuestAddress>(_symbols.Length, StringComparer.Ordinal);
-            foreach (var symbol in _symbols) byName.TryAdd(symbol.Name, symbol.Address);
+            var byName = new Dictionary<string, GuestAddress>(Symbols.Length, StringComparer.Ordinal);
+            foreach (var symbol in Symbols) byName.TryAdd(symbol.Name, symbol.Address);
             return byName;
         });
     }
 
-    public int Count => _symbols.Length;
+    private KernelSymbol[] Symbols => _sorted.Value;
 
-    public IReadOnlyList<KernelSymbol> All => _symbols;
+    public int Count => Symbols.Length;
+
+    public IReadOnlyList<KernelSymbol> All => Symbols;
 
     /// <summary>The address of a name; of several symbols with this name, the lowest.</summary>
     public bool TryFind(string name, out GuestAddress address) => _byName.Value.TryGetValue(name, out address);
@@ -45,7 +39,7 @@ public sealed class SymbolTable
     public bool HasSymbolAt(GuestAddress address)
     {
         var index = LastAtOrBelow(address);
-        return index >= 0 && _symbols[index].Address == address;
+        return index >= 0 && Symbols[index].Address == address;
     }
 
     /// <summary>The symbol whose extent has this address: the nearest one at or below it, in the same segment of the image.</summary>
@@ -54,8 +48,8 @@ public sealed class SymbolTable
         covering = null;
         var index = LastAtOrBelow(address);
         if (index < 0) return false;
-        while (index > 0 && _symbols[index - 1].Address == _symbols[index].Address) index--;
-        var symbol = _symbols[index];
+        while (index > 0 && Symbols[index - 1].Address == Symbols[index].Address) index--;
+        var symbol = Symbols[index];
         foreach (var segment in _segments)
         {
             if (!segment.Contains(address)) continue;
@@ -79,16 +73,27 @@ public sealed class SymbolTable
     public GuestAddress? NextAfter(GuestAddress address)
     {
         var index = LastAtOrBelow(address) + 1;
-        return index < _symbols.Length ? _symbols[index].Address : null;
+        return index < Symbols.Length ? Symbols[index].Address : null;
+    }
+
+    /// <summary>
+    /// kallsyms come sorted, .symtab does not. The sort is stable: of several names for one address the first is the one that is
+    /// shown, as get_symbol_pos of kernel/kallsyms.c does.
+    /// </summary>
+    private static KernelSymbol[] Sorted(KernelSymbol[] symbols)
+    {
+        for (var i = 1; i < symbols.Length; i++)
+            if (symbols[i - 1].Address > symbols[i].Address) return [.. symbols.OrderBy(symbol => symbol.Address)];
+        return symbols;
     }
 
     private int LastAtOrBelow(GuestAddress address)
     {
-        int low = 0, high = _symbols.Length;
+        int low = 0, high = Symbols.Length;
         while (low < high)
         {
             var middle = (low + high) >>> 1;
-            if (_symbols[middle].Address <= address) low = middle + 1;
+            if (Symbols[middle].Address <= address) low = middle + 1;
             else high = middle;
         }
 

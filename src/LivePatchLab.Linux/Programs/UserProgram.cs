@@ -51,21 +51,23 @@ public sealed class UserProgram
 
         image.LoadInto(machine.Memory);
         machine.SystemCall = DoSystemCall;
+        machine.CodeMap = new ProgramCodeMap(image);
         foreach (var cpu in machine.Cpus) Start(cpu, arguments);
     }
 
     /// <summary>Runs the program to its end.</summary>
     public ProgramEnd Run(CancellationToken cancellation = default)
     {
-        var stop = _machine.Run(cancellation: cancellation);
+        _machine.Run(cancellation: cancellation);
         _output.Flush();
         _errors.Flush();
-        if (_end is not null) return _end;
-        if (stop == MachineStop.Fault) return EndOf(_machine.Fault!);
 
         // HLT needs a privilege that programs do not have, so what is left is that every CPU has called exit.
-        return new(_status);
+        return End ?? new(_status);
     }
+
+    /// <summary>How the program has ended; null while some CPU can go on.</summary>
+    public ProgramEnd? End => _end ?? (_machine.Fault is { } fault ? EndOf(fault) : _machine.Cpus.All(cpu => cpu.Activity == CpuActivity.Parked) ? new(_status) : null);
 
     private ProgramEnd EndOf(GuestFault fault)
     {
@@ -76,7 +78,7 @@ public sealed class UserProgram
             TrapVector.DivideError => (8, "SIGFPE"),
             _ => (11, "SIGSEGV"),
         };
-        return new(128 + signal, $"{_image.Source}: {fault}, in {_image.Symbols.NameOf(fault.Rip)} ({name})");
+        return new(128 + signal, $"{_image.Source}: {fault} ({name})");
     }
 
     private void Start(Cpu cpu, IReadOnlyList<string> arguments)

@@ -22,11 +22,15 @@ internal static class InstructionTable
 
     private static readonly InstructionFamily?[] ByMnemonic = Index();
 
-    public static InstructionFamily Of(in Instruction instruction) => ByMnemonic[(int)instruction.Mnemonic] ?? UndefinedInstruction.Instance;
+    public static InstructionFamily Of(in Instruction instruction) => (int)instruction.Mnemonic < ByMnemonic.Length && ByMnemonic[(int)instruction.Mnemonic] is { } family ? family : UndefinedInstruction.Instance;
 
     private static InstructionFamily?[] Index()
     {
-        var index = new InstructionFamily?[Enum.GetValues<Mnemonic>().Length];
+        // As long as what is claimed: to ask the enum for its length would read the names of all its 2,000 members at every start.
+        var last = 0;
+        foreach (var family in Families)
+            foreach (var mnemonic in family.Mnemonics) last = Math.Max(last, (int)mnemonic);
+        var index = new InstructionFamily?[last + 1];
         foreach (var family in Families)
         {
             foreach (var mnemonic in family.Mnemonics)

@@ -30,7 +30,36 @@ public sealed class TrapFrame
 /// <param name="ClockCycles">When, by the CPU's clock.</param>
 public sealed record GuestFault(CpuId Cpu, TrapVector Vector, uint ErrorCode, GuestAddress Rip, GuestAddress FaultAddress, long ClockCycles)
 {
-    public override string ToString() => Vector == TrapVector.PageFault
-        ? $"{Cpu}: {Vector.Mnemonic()} at {Rip}, address {FaultAddress}, error code {ErrorCode}"
-        : $"{Cpu}: {Vector.Mnemonic()} at {Rip}";
+    /// <summary>The name of the code at <see cref="Rip"/>, with the offset; null where it has none.</summary>
+    public string? Symbol { get; init; }
+
+    /// <summary>The bytes of the instruction at <see cref="Rip"/> as memory holds them; none where nothing is mapped.</summary>
+    public IReadOnlyList<byte> Code { get; init; } = [];
+
+    /// <summary>That instruction in AT&amp;T notation; null where nothing is mapped.</summary>
+    public string? Instruction { get; init; }
+
+    /// <summary>One line: CPU, vector, address, symbol, instruction, and what the error code says.</summary>
+    public override string ToString()
+    {
+        var place = Symbol is null ? $"{Rip}" : $"{Rip}, {Symbol}";
+        var code = Instruction is null ? "nothing is mapped there" : $"{InstructionText.Hex([.. Code])}  {Instruction}";
+        var cause = Vector == TrapVector.PageFault ? $"; {PageFaultCause(ErrorCode, FaultAddress)} (error code 0x{ErrorCode:x})" : ErrorCode != 0 ? $"; error code 0x{ErrorCode:x}" : "";
+        return $"{Cpu}: {Vector.Mnemonic()} at {place}: {code}{cause}";
+    }
+
+    /// <summary>This fault with what the machine knows of the instruction.</summary>
+    internal GuestFault ExplainedBy(SmpMachine machine)
+    {
+        var named = this with { Symbol = machine.CodeMap?.NameOf(Rip) };
+        return new InstructionText(machine.CodeMap).At(machine.Memory, Rip) is { } instruction ? named with { Code = instruction.Bytes, Instruction = instruction.Text } : named;
+    }
+
+    /// <summary>The error code of #PF in words: P, W/R, U/S, I/D (SDM volume 3, figure 4-12).</summary>
+    private static string PageFaultCause(uint errorCode, GuestAddress address)
+    {
+        var access = (errorCode & 0x10) != 0 ? "instruction fetch from" : (errorCode & 2) != 0 ? "write to" : "read from";
+        var obstacle = (errorCode & 1) != 0 ? "which the page does not permit" : "which is not mapped";
+        return $"{((errorCode & 4) != 0 ? "user" : "kernel")} {access} {address}, {obstacle}";
+    }
 }

@@ -14,6 +14,7 @@ public static class LabMagics
             PatchMagic.Create(),
             SweepMagic.Create(),
             PlotMagic.Create(),
+            EvalMagic.Create(),
         };
         table.Add(LabMagic.Create(table));
         return table;

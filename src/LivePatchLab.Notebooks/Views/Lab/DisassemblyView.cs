@@ -11,19 +11,18 @@ internal static class DisassemblyView
     public static HtmlFragment Of(CodeListing listing)
     {
         var sites = listing.Lines.Count(line => line.Site is not null);
-        return new ViewBuilder().Headline(listing.KernelName, $": {ViewBuilder.Plural(listing.Lines.Count, "instruction")}, {ViewBuilder.Plural(sites, "traced site")}")
+        return new ViewBuilder().Headline(listing.Source, $": {ViewBuilder.Plural(listing.Lines.Count, "instruction")}{(sites > 0 || !listing.Lines.Any(IsNext) ? ", " + ViewBuilder.Plural(sites, "traced site") : "")}")
             .Part(Html(listing), $"\n{Text(listing)}").Build();
     }
 
     private static string Html(CodeListing listing)
     {
-        const string Code = "font-family:ui-monospace,monospace;white-space:pre;font-size:0.85em;text-align:left;padding:0.1rem 0.6rem";
         var html = new StringBuilder("<table><thead><tr>");
         foreach (var head in new[] { "address", "bytes", "instruction", "" }) html.Append("<th scope=\"col\" style=\"text-align:left\">").Append(head).Append("</th>");
         html.Append("</tr></thead><tbody>");
         foreach (var line in listing.Lines)
         {
-            if (line.Label is { } label) html.Append("<tr><td colspan=\"4\" style=\"").Append(Code).Append(";font-weight:bold\">").Append(HtmlText.Escape(label)).Append(":</td></tr>");
+            if (line.Label is { } label) html.Append("<tr><td colspan=\"4\" style=\"").Append(CodeStyle.Cell).Append(";font-weight:bold\">").Append(HtmlText.Escape(label)).Append(":</td></tr>");
             Row(line.Address.ToString(), PatchHex(line.Bytes), line.Text, Mark(line), Style(line));
             foreach (var stale in line.Stale) Row("", PatchHex(stale.Bytes), stale.Text, Mark(stale), ";background:rgba(204,121,167,0.25)");
         }
@@ -33,7 +32,7 @@ internal static class DisassemblyView
         void Row(string address, string bytes, string text, string mark, string style)
         {
             html.Append("<tr>");
-            foreach (var cell in new[] { address, bytes, text, mark }) html.Append("<td style=\"").Append(Code).Append(style).Append("\">").Append(HtmlText.Escape(cell)).Append("</td>");
+            foreach (var cell in new[] { address, bytes, text, mark }) html.Append("<td style=\"").Append(CodeStyle.Cell).Append(style).Append("\">").Append(HtmlText.Escape(cell)).Append("</td>");
             html.Append("</tr>");
         }
     }
@@ -53,7 +52,13 @@ internal static class DisassemblyView
         return string.Join('\n', lines);
     }
 
-    private static string Mark(CodeLine line) => line.Site is not { } site ? "" : string.Create(CultureInfo.InvariantCulture, $"<- site {site}, {StateName(line.State)}");
+    private static bool IsNext(CodeLine line) => line.Next.Count > 0;
+
+    private static string Mark(CodeLine line)
+    {
+        var site = line.Site is { } number ? string.Create(CultureInfo.InvariantCulture, $"<- site {number}, {StateName(line.State)}") : "";
+        return IsNext(line) ? $"<== {Names(line.Next)} next{(site.Length > 0 ? "  " + site : "")}" : site;
+    }
 
     private static string Mark(StaleVersion stale) => $"<- what {Names(stale.Cpus)} may still see";
 
@@ -69,10 +74,11 @@ internal static class DisassemblyView
 
     private static string Style(CodeLine line) => line switch
     {
+        { Next.Count: > 0 } => CodeStyle.Current,
         { Site: null } => "",
-        { State: SiteState.Int3 } => ";font-weight:bold;background:rgba(230,159,0,0.3)",
-        _ => ";background:rgba(0,114,178,0.16)",
+        { State: SiteState.Int3 } => CodeStyle.Int3,
+        _ => CodeStyle.Site,
     };
 
-    private static string PatchHex(byte[] bytes) => string.Join(' ', bytes.Select(b => b.ToString("x2", CultureInfo.InvariantCulture)));
+    private static string PatchHex(byte[] bytes) => InstructionText.Hex(bytes);
 }

@@ -50,14 +50,7 @@ internal static class LabMachineView
         };
     }
 
-    private static string State(Cpu cpu) => (cpu.Routine, cpu.Activity) switch
-    {
-        ({ } routine, _) => $"kernel code: {routine.Name}",
-        (_, CpuActivity.Guest) => $"guest code at {cpu.Rip}",
-        (_, CpuActivity.Halted) => "halted by HLT",
-        (_, CpuActivity.Parked) => "offline",
-        _ => "idle",
-    };
+    private static string State(Cpu cpu) => cpu is { Routine: null, Activity: CpuActivity.Guest } ? $"guest code at {cpu.Rip}" : CpuView.Activity(cpu);
 
     private static string Workload(Workload workload) => workload switch
     {

@@ -15,6 +15,13 @@ public static class LabViews
         Formatter.Show<SiteBytes>(SiteBytesView.Of);
         Formatter.Show<StallRecord>(StallView.Of);
         Formatter.Show<CodeListing>(DisassemblyView.Of);
+        Formatter.Show<Cpu>(CpuView.Of);
+        Formatter.Show<MemoryDump>(MemoryDumpView.Of);
+        Formatter.Show<StackListing>(StackView.Of);
+        Formatter.Show<Program>(ProgramView.Of);
+        Formatter.Show<DebuggerStop>(stop => new ViewBuilder().Paragraph(stop.Text).Build());
+        Formatter.Show<GuestValue>(value => new ViewBuilder().Paragraph(value.ToString()).Build());
+        Formatter.Show<GuestFault>(fault => new ViewBuilder().Alarm(fault.ToString()).Build());
         Formatter.Show<SweepResult>(SweepView.Of);
         Formatter.Show<LabMachine>(LabMachineView.Of);
         Formatter.Show<KernelInfo>(KernelView.Of);
