@@ -62,14 +62,14 @@ public sealed class BadProgramTests
     }
 
     [Theory]
-    [InlineData(new byte[] { 0xb8, 0x00, 0x00, 0x00, 0x10, 0xff, 0xe0 }, "#PF at 10000000, address 10000000, error code 20")] // mov eax, 0x10000000; jmp rax: nothing there (a fetch by a user)
-    [InlineData(new byte[] { 0xff, 0xe4 }, "error code 21")] // jmp rsp: the stack may not be executed
+    [InlineData(new byte[] { 0xb8, 0x00, 0x00, 0x00, 0x10, 0xff, 0xe0 }, "#PF at 10000000: nothing is mapped there; user instruction fetch")] // mov eax, 0x10000000; jmp rax: nothing there (a fetch by a user)
+    [InlineData(new byte[] { 0xff, 0xe4 }, "(error code 0x15)")] // jmp rsp: the stack may not be executed
     [InlineData(new byte[] { 0x48, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0x80, 0xff, 0xe0 }, "#GP")] // movabs rax, 1 << 63; jmp rax: no canonical address
-    [InlineData(new byte[] { 0xe8, 0xfb, 0xff, 0xff, 0xff }, "error code 6")] // call itself: until the stack is full (a write by a user)
-    [InlineData(new byte[] { 0x6a, 0, 0xeb, 0xfc }, "error code 6")] // push 0, again and again
-    [InlineData(new byte[] { 0xc6, 0x04, 0x25, 0x78, 0x00, 0x40, 0x00, 0x90 }, "#PF at 40007d, address 400078, error code 7")] // mov byte [0x400078], 0x90: code may not be written
-    [InlineData(new byte[] { 0xa1, 0, 0, 0, 0x80, 0xff, 0xff, 0xff, 0xff }, "address ffffffff80000000, error code 4")] // mov eax, [ffffffff80000000]: no kernel here
-    [InlineData(new byte[] { 0x90 }, "error code 20")] // falls off the end of its page, over what add [rax], al makes of zeros
+    [InlineData(new byte[] { 0xe8, 0xfb, 0xff, 0xff, 0xff }, "(error code 0x6)")] // call itself: until the stack is full (a write by a user)
+    [InlineData(new byte[] { 0x6a, 0, 0xeb, 0xfc }, "(error code 0x6)")] // push 0, again and again
+    [InlineData(new byte[] { 0xc6, 0x04, 0x25, 0x78, 0x00, 0x40, 0x00, 0x90 }, "user write to 400078")] // mov byte [0x400078], 0x90: code may not be written
+    [InlineData(new byte[] { 0xa1, 0, 0, 0, 0x80, 0xff, 0xff, 0xff, 0xff }, "user read from ffffffff80000000")] // mov eax, [ffffffff80000000]: no kernel here
+    [InlineData(new byte[] { 0x90 }, "#PF at 401000: nothing is mapped there")] // falls off the end of its page, over what add [rax], al makes of zeros
     public void A_program_that_goes_where_nothing_is_ends_as_a_shell_tells_it(byte[] code, string where)
     {
         using var folder = new TemporaryFolder();
