@@ -1,5 +1,4 @@
 using System.Text;
-using Iced.Intel;
 using LivePatchLab.Machine;
 
 namespace LivePatchLab.Linux;
@@ -70,6 +69,7 @@ public sealed class CallableKernel
         Image = image;
         _memory = machine.Memory;
         _slide = slide;
+        machine.CodeMap = new KernelCodeMap(image, _memory, slide);
         var text = image.TextBase + slide;
         if (!_memory.IsMapped(text, 1)) image.LoadInto(_memory);
 
@@ -191,7 +191,7 @@ public sealed class CallableKernel
                 // One that faults does not keep the others from going on.
                 var fault = Machine.Fault!;
                 var faulted = running.FirstOrDefault(c => c.Cpu.Id == fault.Cpu);
-                if (faulted is null) throw new BadInputException($"while {running[0].Call.Function} ran: {Describe(fault)}");
+                if (faulted is null) throw new BadInputException($"while {running[0].Call.Function} ran: {fault}");
                 faulted.Fault = fault;
                 faulted.Cpu.StopGuest();
             }
@@ -235,7 +235,7 @@ public sealed class CallableKernel
         var trouble = end switch
         {
             CallEnd.Returned => null,
-            CallEnd.Faulted => $"{call.Function}: {Describe(running.Fault!)}",
+            CallEnd.Faulted => $"{call.Function}: {running.Fault!}",
             CallEnd.Halted => $"{call.Function}: {cpu.Id} halted at {Place(cpu.Rip)} and nothing will wake it",
             _ => $"{call.Function}: has not returned after {StepsMax} instructions and is at {Place(cpu.Rip)}; set StepsMax if it needs more",
         };
@@ -243,26 +243,8 @@ public sealed class CallableKernel
         return new(call.Function, cpu.Id, end, cpu.Registers[0], cpu.RetiredInstructions - running.RetiredBefore, running.Fault, trouble);
     }
 
-    /// <summary>What happened, where, and at which instruction.</summary>
-    private string Describe(GuestFault fault) => $"{fault}, in {Place(fault.Rip)}{Disassembly(fault.Rip)}";
-
     /// <summary>The symbol and offset; the number where no memory is, as the symbols of the per-CPU segment are those of low addresses.</summary>
     private string Place(GuestAddress address) => _memory.IsMapped(address, 1) ? Image.Symbols.NameOf(address - _slide) : $"0x{address}";
-
-    /// <summary>The instruction in the kernel's own notation, with its bytes; nothing where there are none.</summary>
-    private string Disassembly(GuestAddress address)
-    {
-        const int instructionBytesMax = 15;
-        var bytes = new byte[instructionBytesMax];
-        var length = bytes.Length;
-        while (length > 0 && !_memory.TryRead(address, bytes.AsSpan(0, length))) length--;
-        if (length == 0) return ": no memory there";
-        Iced.Intel.Decoder.Create(64, bytes[..length], address.Value).Decode(out var instruction);
-        if (instruction.IsInvalid) return $": no instruction ({Convert.ToHexStringLower(bytes.AsSpan(0, length))})";
-        var text = new StringOutput();
-        new GasFormatter().Format(instruction, text);
-        return $": {text.ToStringAndReset()} ({Convert.ToHexStringLower(bytes.AsSpan(0, instruction.Length))})";
-    }
 
     private GuestAddress StackTop(Cpu cpu) => _stacks + ((cpu.Id.Index + 1) * StackStride);
 
