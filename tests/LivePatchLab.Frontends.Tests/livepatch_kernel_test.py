@@ -1,4 +1,4 @@
-"""Jupyter's own test of a kernel, with every sample that it asks for but the pager's."""
+"""Jupyter's own test of a kernel, with every sample that it asks for."""
 
 import unittest
 
@@ -43,6 +43,7 @@ class LivePatchKernelTests(PatientKernelTests):
     complete_code_samples = ["1 + 1", "#!lab", "#!lab\nvar a = 1;", "int Twice(int n)\n{\n    return 2 * n;\n}"]
     incomplete_code_samples = ["if (true) {", "int Twice(int n)\n{", 'Console.WriteLine("a",']
     invalid_code_samples = ["var x = 1 1;", "#!nothing"]
+    code_page_something = "#!machine?"
     code_generate_error = 'throw new InvalidOperationException("broken");'
     code_execute_result = [
         {"code": "6 * 7", "result": "42"},

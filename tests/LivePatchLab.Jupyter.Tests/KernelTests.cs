@@ -168,4 +168,17 @@ public sealed class KernelTests(SharedKernel shared) : IClassFixture<SharedKerne
         var comm = Kernel.Send("comm_open", new() { ["comm_id"] = "c1", ["target_name"] = "nobody" });
         Kernel.HearUntilIdle(comm).Single(message => message.Type == "comm_close")["comm_id"].ShouldBe("c1");
     }
+
+    [ZmqFact]
+    public void A_question_mark_behind_a_name_opens_its_explanation()
+    {
+        var page = Kernel.Execute("#!patch?").Reply.Content["payload"]!.AsArray().ShouldHaveSingleItem()!;
+        page["source"]!.GetValue<string>().ShouldBe("page");
+        page["data"]!["text/plain"]!.GetValue<string>().ShouldContain("--engine");
+        Kernel.Execute("string.IsNullOrEmpty?").Reply.Content["payload"]![0]!["data"]!["text/plain"]!.GetValue<string>().ShouldContain("IsNullOrEmpty(");
+        Kernel.Ask("is_complete_request", new() { ["code"] = "#!patch?" }).Status.ShouldBe("complete");
+        // What there is no explanation of is a cell like any other, and as C# this is none.
+        Kernel.Execute("nobodyKnows?").Status.ShouldBe("error");
+        Kernel.Execute("true ? 1 : 2").Reply.Content["payload"]!.AsArray().ShouldBeEmpty();
+    }
 }

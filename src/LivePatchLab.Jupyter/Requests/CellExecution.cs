@@ -5,7 +5,7 @@ using LivePatchLab.Notebooks;
 namespace LivePatchLab.Jupyter;
 
 /// <summary>Runs cells, one at a time; another thread may interrupt the one that runs.</summary>
-internal sealed class CellExecution(NotebookSession session, SessionHistory history, Frontend frontend, MemoryCeiling memory)
+internal sealed class CellExecution(NotebookSession session, CellText text, SessionHistory history, Frontend frontend, MemoryCeiling memory)
 {
     private readonly Lock _lock = new();
     private readonly FigureImages? _images = FigureImages.FromEnvironment(line => Console.Error.WriteLine("livepatch: " + line));
@@ -58,6 +58,12 @@ internal sealed class CellExecution(NotebookSession session, SessionHistory hist
         if (stored) history.Add(++Count, code);
         if (!silent) frontend.IOPub.Publish(request, "execute_input", new() { ["code"] = code, ["execution_count"] = Count });
 
+        if (CellText.AskedAbout(code) is { } asked && text.Explain(asked, asked.Length, withMembers: true) is { Count: > 0 } page)
+        {
+            failed = false;
+            return Done([new JsonObject { ["source"] = "page", ["start"] = 0, ["data"] = page }], []);
+        }
+
         var cell = Math.Max(Count, 1);
         var result = string.IsNullOrWhiteSpace(code) ? CellResult.Nothing : Run(code, cell, output, token);
         var expressions = result.Succeeded && wanted is { } names ? Evaluate(names, cell, output, token) : [];
@@ -75,8 +81,11 @@ internal sealed class CellExecution(NotebookSession session, SessionHistory hist
 
         if (result.Value is { } value && !silent)
             frontend.IOPub.Publish(request, "execute_result", new() { ["execution_count"] = Count, ["data"] = JupyterCellOutput.Data(value), ["metadata"] = JupyterCellOutput.Metadata(value) });
-        return JupyterReply.Ok("execute_reply", new() { ["execution_count"] = Count, ["payload"] = new JsonArray(), ["user_expressions"] = expressions });
+        return Done([], expressions);
     }
+
+    private JupyterReply Done(JsonArray payload, JsonObject expressions)
+        => JupyterReply.Ok("execute_reply", new() { ["execution_count"] = Count, ["payload"] = payload, ["user_expressions"] = expressions });
 
     private CellResult Run(string code, int cell, JupyterCellOutput output, CancellationToken token)
     {

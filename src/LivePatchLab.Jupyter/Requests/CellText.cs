@@ -13,6 +13,7 @@ internal sealed class CellText(NotebookSession session)
     public JupyterReply IsComplete(JupyterRequest request)
     {
         var code = request.Text("code").ReplaceLineEndings("\n");
+        if (AskedAbout(code) is not null) return Answer("complete");
         foreach (var line in code.Split('\n').Where(MagicLine.IsMagic))
         {
             try
@@ -86,20 +87,30 @@ internal sealed class CellText(NotebookSession session)
     public JupyterReply Inspect(JupyterRequest request)
     {
         var code = request.Text("code");
-        var cursor = Cursor(request, code);
+        var data = Explain(code, Cursor(request, code), withMembers: request.Number("detail_level", 0) > 0);
+        return JupyterReply.Ok("inspect_reply", new() { ["found"] = data.Count > 0, ["data"] = data, ["metadata"] = new JsonObject() });
+    }
+
+    /// <summary>What a cell wants to know that is one line with a question mark behind it, as IPython has it (<c>#!patch?</c>, <c>machine?</c>); null for any other cell.</summary>
+    public static string? AskedAbout(string code)
+        => code.Trim() is { Length: > 1 } line && line[^1] == '?' && !line.Contains('\n', StringComparison.Ordinal) ? line[..^1].TrimEnd() : null;
+
+    /// <summary>An explanation in its forms; none when there is nothing to explain.</summary>
+    public JsonObject Explain(string code, int cursor, bool withMembers)
+    {
         var name = code[LineStart(code, cursor)..].Split('\n', 2)[0].Split((char[]?)null, 2, StringSplitOptions.RemoveEmptyEntries).FirstOrDefault("");
         var data = new JsonObject();
         if (MagicLine.IsMagic(name))
         {
             if (Magics.Find(name[Magic.Prefix.Length..]) is { } magic) data[MimeBundle.Plain] = Explain(magic);
         }
-        else if (session.CSharp.Explain(code, cursor, withMembers: request.Number("detail_level", 0) > 0) is { } explanation)
+        else if (session.CSharp.Explain(code, cursor, withMembers) is { } explanation)
         {
             data[MimeBundle.Plain] = explanation.ToString();
             data[MimeBundle.Html] = explanation.ToHtml();
         }
 
-        return JupyterReply.Ok("inspect_reply", new() { ["found"] = data.Count > 0, ["data"] = data, ["metadata"] = new JsonObject() });
+        return data;
     }
 
     // The words for which JupyterLab has pictures.

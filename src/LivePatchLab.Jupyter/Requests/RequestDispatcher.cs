@@ -20,7 +20,7 @@ internal sealed class RequestDispatcher(NotebookSession session, MessageCodec co
     private readonly CellText _text = new(session);
     private CellExecution? _execution;
 
-    private CellExecution Execution => LazyInitializer.EnsureInitialized(ref _execution, () => new CellExecution(session, _history, frontend, memory));
+    private CellExecution Execution => LazyInitializer.EnsureInitialized(ref _execution, () => new CellExecution(session, _text, _history, frontend, memory));
 
     private IOPub IOPub => frontend.IOPub;
 
