@@ -26,7 +26,7 @@ public sealed class MagicTests : IAsyncLifetime
         => (await _host.RunWellAsync("var mine = new LabMachine(new LabMachineOptions { Cpus = 2, Sites = 4 });\n#!patch --machine mine")).Plain.ShouldStartWith("text_poke_bp_list on 4 sites");
 
     [Fact]
-    public async Task A_sweep_shows_how_far_it_is_and_its_result_takes_the_place()
+    public async Task A_sweep_leaves_one_output_and_can_be_plotted()
     {
         var cell = await _host.RunWellAsync("#!sweep --engines text_poke_bp,text_poke_bp_list --sites 1,10 --cpus 2,4");
         cell.Plain.ShouldStartWith("sweep: 8 runs");
