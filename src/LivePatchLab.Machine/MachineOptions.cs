@@ -18,6 +18,9 @@ public sealed record MachineOptions
 
     public FetchModel Fetch { get; init; } = FetchModel.Ideal;
 
+    /// <summary>How stores of kernel variables reach the other CPUs. Anything but sequential consistency is for machines that are explored.</summary>
+    public MemoryOrder MemoryOrder { get; init; } = MemoryOrder.SequentiallyConsistent;
+
     /// <summary>Where chance comes from.</summary>
     public IChoiceSource Choices { get; init; } = new SeededChoices(new Seed(1));
 

@@ -31,6 +31,9 @@ public sealed class Ftrace2012 : IPatchProtocol
 
     public bool MaySkip => true;
 
+    public Invariants PromisesUnder(FetchModel model)
+        => Invariants.TrapsAreConsumed | Invariants.NothingTorn | Invariants.TailBehindInt3 | Invariants.FirstByteLast | Invariants.NewAfterReturn | Invariants.WaitsWithInterruptsOn;
+
     public IPatcher Attach(LinuxKernel kernel) => new Patcher(kernel);
 
     private sealed class Patcher : IPatcher

@@ -14,6 +14,9 @@ public interface IPatchProtocol
     /// <summary>True when a CPU that calls the old or the new instruction in the middle of patching may find it skipped, as if it were a nop.</summary>
     bool MaySkip { get; }
 
+    /// <summary>What it promises under a fetch model; what is not promised is not checked when it is explored.</summary>
+    Invariants PromisesUnder(FetchModel model);
+
     /// <summary>Makes a protocol's state for one kernel: its global variables, and its #BP handler.</summary>
     IPatcher Attach(Linux.LinuxKernel kernel);
 }

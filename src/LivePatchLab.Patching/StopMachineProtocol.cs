@@ -26,6 +26,9 @@ public sealed class StopMachineProtocol : IPatchProtocol
 
     public bool MaySkip => false;
 
+    public Invariants PromisesUnder(FetchModel model)
+        => Invariants.NothingTorn | Invariants.NewAfterReturn | Invariants.EffectIsOldOrNew | Invariants.WaitsWithInterruptsOn;
+
     public IPatcher Attach(LinuxKernel kernel) => new Patcher();
 
     private sealed class Patcher : IPatcher

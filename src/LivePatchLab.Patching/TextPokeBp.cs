@@ -26,6 +26,9 @@ public sealed class TextPokeBp : IPatchProtocol
 
     public bool MaySkip => true;
 
+    public Invariants PromisesUnder(FetchModel model)
+        => Invariants.TrapsAreConsumed | Invariants.NothingTorn | Invariants.TailBehindInt3 | Invariants.FirstByteLast | Invariants.NewAfterReturn | Invariants.WaitsWithInterruptsOn;
+
     public IPatcher Attach(LinuxKernel kernel) => new Patcher(BreakpointState.In(kernel));
 
     private sealed class Patcher(BreakpointState state) : IPatcher

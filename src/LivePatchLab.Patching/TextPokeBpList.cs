@@ -31,6 +31,9 @@ public sealed class TextPokeBpList : IPatchProtocol
 
     public bool MaySkip => true;
 
+    public Invariants PromisesUnder(FetchModel model)
+        => Invariants.TrapsAreConsumed | Invariants.NothingTorn | Invariants.TailBehindInt3 | Invariants.FirstByteLast | Invariants.NewAfterReturn | Invariants.WaitsWithInterruptsOn;
+
     public IPatcher Attach(LinuxKernel kernel) => new Patcher(BreakpointState.In(kernel));
 
     /// <summary>text_poke_bp_list(): changes every entry of a list. The caller holds text_mutex.</summary>

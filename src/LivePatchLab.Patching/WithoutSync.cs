@@ -14,6 +14,8 @@ public sealed class WithoutSync(IPatchProtocol protocol, string phase) : IPatchP
 
     public bool MaySkip => protocol.MaySkip;
 
+    public Invariants PromisesUnder(FetchModel model) => protocol.PromisesUnder(model);
+
     public IPatcher Attach(LinuxKernel kernel) => new Patcher(protocol.Attach(kernel), phase);
 
     private sealed class Patcher(IPatcher whole, string phase) : IPatcher

@@ -1,5 +1,6 @@
 using System.Reflection;
 using LivePatchLab.Linux;
+using LivePatchLab.Machine;
 using LivePatchLab.Patching;
 
 namespace LivePatchLab.House.Tests;
@@ -30,6 +31,8 @@ public sealed class ProtocolNameTests
         public string Summary => "";
 
         public bool MaySkip => false;
+
+        public Invariants PromisesUnder(FetchModel model) => Invariants.None;
 
         public IPatcher Attach(LinuxKernel kernel) => throw new InvalidOperationException("only its type is looked at");
     }

@@ -14,6 +14,12 @@ public enum ChoicePoint
 
     /// <summary>A number that a workload draws: which function to call, how long to keep interrupts off.</summary>
     Workload,
+
+    /// <summary>Which of the transitions that the machine can take comes next, when it is explored.</summary>
+    Schedule,
+
+    /// <summary>What becomes of a torn instruction, where the fetch model leaves it open.</summary>
+    TornInstruction,
 }
 
 /// <summary>The one door for chance: everything a machine leaves undetermined is asked here, and nowhere else.</summary>
