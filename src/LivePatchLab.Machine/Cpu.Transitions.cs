@@ -21,6 +21,9 @@ public sealed unsafe partial class Cpu
     /// <summary>True while guest code spins on what nobody has changed since it looked last.</summary>
     public bool IsSpinning => _isStuttering && Machine.ForeignActs(this) == _loopHeadForeignActs;
 
+    /// <summary>True when what runs here waits for something, or spins on it: for ever, once nobody else can go on.</summary>
+    public bool IsWaitingForever => IsWaiting || (RunsGuest && IsSpinning);
+
     /// <summary>
     /// Lets an interrupt come in at any time from now on, once: exploration decides when. Its handler runs with interrupts off. Only a machine
     /// that is explored takes it.
@@ -36,6 +39,12 @@ public sealed unsafe partial class Cpu
 
     /// <summary>Has the CPU go on with guest code that was set aside.</summary>
     public void RestoreGuest(GuestContext context) => context.RestoreTo(this);
+
+    /// <summary>The store that such a transition lets out of the buffer, in words.</summary>
+    public string DescribeDrain(Transition transition) => _storeBuffer.Describe(transition.Slot);
+
+    /// <summary>The name of the interrupt that such a transition takes.</summary>
+    public string DescribeArmed(Transition transition) => _armed.Find(a => a.Slot == transition.Slot)?.Name ?? "";
 
     internal StoreBuffer StoreBuffer => _storeBuffer;
 

@@ -19,6 +19,9 @@ public sealed unsafe partial class SmpMachine
     /// <summary>Where functions return to that a kernel routine has called by <see cref="CallGuest"/>: a HLT that whoever lays out memory has put there.</summary>
     public GuestAddress GuestCallReturn { get; set; }
 
+    /// <summary>The bytes of the instruction that a CPU executed, or trapped on, in the last transition, as it was given them; empty where none was fetched.</summary>
+    public ReadOnlySpan<byte> LastFetched => Interpreter.LastBytes;
+
     /// <summary>True when a checker, a fault or a step has ended the run.</summary>
     public bool IsStopRequested => _stopRequested;
 

@@ -30,20 +30,23 @@ internal sealed class StoreBuffer
         }
     }
 
-    public string Drain(Cpu cpu, int slot)
+    public void Drain(Cpu cpu, int slot)
     {
-        var at = slot == 0 ? 0 : _stores.FindIndex(s => (int)s.Thing == slot);
+        var at = IndexOf(slot);
         var store = _stores[at];
         _stores.RemoveAt(at);
         store.Commit(cpu);
-        return store.Describe();
     }
+
+    public string Describe(int slot) => _stores[IndexOf(slot)].Describe();
 
     public void DrainAll(Cpu cpu)
     {
         foreach (var store in _stores) store.Commit(cpu);
         _stores.Clear();
     }
+
+    private int IndexOf(int slot) => slot == 0 ? 0 : _stores.FindIndex(s => (int)s.Thing == slot);
 
     private bool IsOldestOfItsVariable(int index)
     {
