@@ -153,6 +153,7 @@ public sealed unsafe partial class Cpu
     public void Serialise(SerialisingEvents what)
     {
         if (Machine.Fetch.Serialises(what)) Machine.Versions.Serialise(Id);
+        else if (what != SerialisingEvents.Instruction) Machine.Versions.Redirect(Id);
     }
 
     /// <summary>Makes the running routine wait until <see cref="Wake"/>. Called from <see cref="KernelStep.Execute"/>.</summary>
