@@ -83,14 +83,14 @@ public class CrossModificationTests
     private static IEnumerable<KernelStep> Protocol(GuestAddress site, long pause, bool first, bool second, bool last)
     {
         yield return new Delay(FetchScene.InstructionCycles / 2);
-        yield return Store(site, Int3);
-        if (first) yield return new CallFunction(new NoFunction(), wait: true);
-        yield return new Delay(pause);
-        yield return Store(site + 1, 0x22, 0x22, 0x22, 0x22);
-        if (second) yield return new CallFunction(new NoFunction(), wait: true);
-        yield return new Delay(pause);
-        yield return Store(site, Mov);
-        if (last) yield return new CallFunction(new NoFunction(), wait: true);
+        foreach (var (store, isSynchronised) in new[] { (Store(site, Int3), first), (Store(site + 1, 0x22, 0x22, 0x22, 0x22), second), (Store(site, Mov), last) })
+        {
+            yield return store;
+
+            // An IPI comes before the next instruction of its target, which is to have a chance to execute one.
+            yield return new Delay(pause);
+            if (isSynchronised) yield return new CallFunction(new NoFunction(), wait: true);
+        }
     }
 
     private static StoreCode Store(GuestAddress address, params byte[] bytes) => new(address, bytes, costCycles: 1);
