@@ -201,6 +201,7 @@ public sealed unsafe partial class Cpu
         var before = log.Notes;
         var retired = Machine.Interpreter.RunOne(State);
         NoteFetch(log, rip);
+        if (Machine.Versions.FollowsEveryInstruction) log.Write(AccessLog.FloorOf(Id.Index));
         NoteData(log, Machine.Interpreter.LastTouches);
 
         RetiredInstructions += retired;

@@ -96,7 +96,8 @@ internal sealed unsafe class BlockCache : IDisposable
             return null;
         }
 
-        var single = new SingleOp(fetch.Fetched.ToArray(), _builder.BuildSingle(_instructions[0]), InstructionTouches.Of(_instructions[0]));
+        ref readonly var decodedInstruction = ref _instructions[0];
+        var single = new SingleOp(fetch.Fetched.ToArray(), _builder.BuildSingle(decodedInstruction), decodedInstruction.FlowControl != FlowControl.Next, InstructionTouches.Of(decodedInstruction));
         singles.Add(single);
         DecodedSingles++;
         return single;
