@@ -54,6 +54,8 @@ public sealed class TextPokeBpRefcount : IPatchProtocol
 
         public KernelVariable<int> Refs { get; } = new("desc.refs", 1);
 
+        public override string ToString() => "desc, on the stack";
+
         protected override IEnumerable<KernelStep> Overwrite()
         {
             yield return Refs.Store(Garbage);

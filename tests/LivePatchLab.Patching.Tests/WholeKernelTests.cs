@@ -12,11 +12,10 @@ public sealed class WholeKernelTests
     private const int Cpus = 4;
     private const int SeedsMax = 40;
 
+    public static TheoryData<string> EveryProtocol() => [.. Protocols.All.Select(protocol => protocol.Name)];
+
     [Theory]
-    [InlineData("text_poke_bp_list")]
-    [InlineData("text_poke_bp")]
-    [InlineData("ftrace_2012")]
-    [InlineData("stop_machine")]
+    [MemberData(nameof(EveryProtocol))]
     public void Every_cpu_runs_old_or_new_while_a_whole_kernel_is_switched_on_and_off(string engine)
     {
         var protocol = Protocols.Named(engine);
@@ -48,6 +47,16 @@ public sealed class WholeKernelTests
     [InlineData("text_poke_bp", TextPokeBp.PhaseFirstByte, ViolationKind.UnhandledException)]
     [InlineData("ftrace_2012", Ftrace2012.PhaseAdding, ViolationKind.TornInstruction)]
     [InlineData("ftrace_2012", Ftrace2012.PhaseFinishing, ViolationKind.StaleAfterCompletion)]
+    [InlineData("ftrace_2014", Ftrace2014.PhaseAdding, ViolationKind.TornInstruction)]
+    [InlineData("text_poke_bp_batch", TextPokePhase.FirstBytes, ViolationKind.UnhandledException)]
+    [InlineData("text_poke_bp_emulate", TextPokePhase.Tails, ViolationKind.TornInstruction)]
+    [InlineData("text_poke_queue", TextPokePhase.Int3, ViolationKind.TornInstruction)]
+    [InlineData("text_poke_bp_two_phase", TextPokePhase.Tails, ViolationKind.TornInstruction)]
+    [InlineData("text_poke_bp_refcount", TextPokePhase.FirstBytes, ViolationKind.UnhandledException)]
+    [InlineData("text_poke_bp_global_desc", TextPokePhase.Int3, ViolationKind.TornInstruction)]
+    [InlineData("text_poke_bp_per_cpu_refs", TextPokePhase.FirstBytes, ViolationKind.UnhandledException)]
+    [InlineData("smp_text_poke", TextPokePhase.Tails, ViolationKind.TornInstruction)]
+    [InlineData("smp_text_poke", TextPokePhase.FirstBytes, ViolationKind.UnhandledException)]
     public void Without_one_of_its_syncs_a_protocol_is_caught(string engine, string phase, ViolationKind expected)
     {
         var control = Protocols.Named(engine).Without(phase);
