@@ -5,7 +5,7 @@ using LivePatchLab.Machine;
 namespace LivePatchLab.Patching.Tests;
 
 /// <summary>
-/// Another CPU runs into an INT3 that has nothing to do with the patching, a kprobe's, again and again, while sites are poked. The patcher's handler is
+/// Other CPUs run into an INT3 that has nothing to do with the patching, a kprobe's, again and again, while sites are poked. The patcher's handler is
 /// asked about each; whether the memory that it reads is still there is what Linux 5.3 to 5.19 had wrong twice.
 /// </summary>
 public sealed class ForeignInt3Tests
@@ -45,7 +45,7 @@ public sealed class ForeignInt3Tests
         var hits = 0L;
         for (var seed = 1UL; seed <= SeedsMax; seed++)
         {
-            using var lab = new LabMachine(new LabMachineOptions { Cpus = 2, Sites = 2, Costs = CostPreset.Unit, Workload = Workload.Idle, Seed = new(seed), QuantumCyclesMax = 4 });
+            using var lab = new LabMachine(new LabMachineOptions { Cpus = 5, Sites = 2, Costs = CostPreset.Unit, Workload = Workload.Idle, Seed = new(seed), QuantumCyclesMax = 4 });
 
             // Registered behind the patcher's own handler, as do_int3() asks kprobes after poke_int3_handler().
             lab.Switch(protocol, enable: true).IsGood.ShouldBeTrue();
@@ -53,7 +53,9 @@ public sealed class ForeignInt3Tests
             lab.Machine.Memory.Map(probe, GuestMemory.PageBytes, PagePermissions.Read | PagePermissions.Execute);
             lab.Machine.Memory.Load(probe, [BreakpointState.Int3, 0xeb, 0xfd]);
             lab.Kernel.RegisterInt3Handler(Kprobe);
-            lab.Machine.Cpus[1].StartGuest(probe, lab.Text.StackTop(new(1)));
+
+            // Several, so that one has answered the last IPI and trapped again while the patcher still waits for another.
+            foreach (var cpu in lab.Machine.Cpus.Skip(1)) cpu.StartGuest(probe, lab.Text.StackTop(cpu.Id));
             lab.RunGuests(100);
 
             for (var i = 0; i < 6; i++)
