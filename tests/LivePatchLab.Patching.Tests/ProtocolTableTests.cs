@@ -1,3 +1,4 @@
+using LivePatchLab.Linux.Tests;
 using LivePatchLab.Machine;
 
 namespace LivePatchLab.Patching.Tests;
@@ -7,7 +8,7 @@ public sealed class ProtocolTableTests
 {
     private static IReadOnlyList<string[]> Rows { get; } =
     [
-        .. File.ReadAllLines(Path.Combine(Root(), "docs", "protocols.md"))
+        .. File.ReadAllLines(Path.Combine(LabFolder.Root, "docs", "protocols.md"))
             .Where(line => line.StartsWith("| `", StringComparison.Ordinal))
             .Select(line => line.Trim('|').Split('|', StringSplitOptions.TrimEntries)),
     ];
@@ -28,12 +29,5 @@ public sealed class ProtocolTableTests
     {
         foreach (var row in Rows)
             (row[5].StartsWith("skips", StringComparison.Ordinal) || row[5].StartsWith("goes", StringComparison.Ordinal)).ShouldBe(Protocols.Named(row[0].Split('`')[1]).MaySkip, row[0]);
-    }
-
-    private static string Root()
-    {
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-            if (File.Exists(Path.Combine(folder.FullName, "LivePatchLab.sln"))) return folder.FullName;
-        throw new InvalidOperationException($"no LivePatchLab.sln above {AppContext.BaseDirectory}");
     }
 }

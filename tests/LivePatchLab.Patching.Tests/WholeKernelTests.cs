@@ -47,16 +47,6 @@ public sealed class WholeKernelTests
     [InlineData("text_poke_bp", TextPokeBp.PhaseFirstByte, ViolationKind.UnhandledException)]
     [InlineData("ftrace_2012", Ftrace2012.PhaseAdding, ViolationKind.TornInstruction)]
     [InlineData("ftrace_2012", Ftrace2012.PhaseFinishing, ViolationKind.StaleAfterCompletion)]
-    [InlineData("ftrace_2014", Ftrace2014.PhaseAdding, ViolationKind.TornInstruction)]
-    [InlineData("text_poke_bp_batch", TextPokePhase.FirstBytes, ViolationKind.UnhandledException)]
-    [InlineData("text_poke_bp_emulate", TextPokePhase.Tails, ViolationKind.TornInstruction)]
-    [InlineData("text_poke_queue", TextPokePhase.Int3, ViolationKind.TornInstruction)]
-    [InlineData("text_poke_bp_two_phase", TextPokePhase.Tails, ViolationKind.TornInstruction)]
-    [InlineData("text_poke_bp_refcount", TextPokePhase.FirstBytes, ViolationKind.UnhandledException)]
-    [InlineData("text_poke_bp_global_desc", TextPokePhase.Int3, ViolationKind.TornInstruction)]
-    [InlineData("text_poke_bp_per_cpu_refs", TextPokePhase.FirstBytes, ViolationKind.UnhandledException)]
-    [InlineData("smp_text_poke", TextPokePhase.Tails, ViolationKind.TornInstruction)]
-    [InlineData("smp_text_poke", TextPokePhase.FirstBytes, ViolationKind.UnhandledException)]
     public void Without_one_of_its_syncs_a_protocol_is_caught(string engine, string phase, ViolationKind expected)
     {
         var control = Protocols.Named(engine).Without(phase);
