@@ -33,6 +33,9 @@ public sealed class LinuxKernel
     /// <summary>What BUG_ON() found, or null: the kernel is no longer to be trusted.</summary>
     public string? Bug { get; private set; }
 
+    /// <summary>The first use of a variable on a stack frame that was gone, or null. No kernel notices; the lab does.</summary>
+    public string? UseAfterReturn { get; internal set; }
+
     /// <summary>The one set of global variables of a kind that this kernel has; made when first asked for.</summary>
     public T Globals<T>(Func<LinuxKernel, T> make)
         where T : class

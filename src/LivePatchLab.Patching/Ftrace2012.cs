@@ -32,163 +32,78 @@ public sealed class Ftrace2012 : IPatchProtocol
     public bool MaySkip => true;
 
     public Invariants PromisesUnder(FetchModel model)
-        => Invariants.TrapsAreConsumed | Invariants.NothingTorn | Invariants.TailBehindInt3 | Invariants.FirstByteLast | Invariants.NewAfterReturn | Invariants.WaitsWithInterruptsOn;
+        => Promises.OfThreeSyncs(model) | Promises.OfDrainedHandlers(model, Invariants.TrapsAreConsumed) | Invariants.WaitsWithInterruptsOn;
 
-    public IPatcher Attach(LinuxKernel kernel) => new Patcher(kernel);
+    public IPatcher Attach(LinuxKernel kernel) => new Patcher(new(kernel));
 
-    private sealed class Patcher : IPatcher
+    internal static IEnumerable<KernelStep> ReplaceCode(PatchContext kernel, IReadOnlyList<PatchSite> sites)
     {
-        private readonly KernelVariable<int> _modifyingFtraceCode = new("modifying_ftrace_code", 0);
-        private readonly HashSet<GuestAddress> _locations = [];
+        // The count is not set back between the passes: so v3.10 reports it.
+        var pass = new FtracePasses(kernel);
 
-        public Patcher(LinuxKernel kernel) => kernel.RegisterInt3Handler(FtraceInt3Handler);
+        yield return new PhaseMark(PhaseAdding);
+        yield return KernelStep.Call(pass.ForEach(sites, pass.AddBreakpoints));
+        if (pass.Error == 0)
+        {
+            yield return KernelStep.Call(pass.RunSync());
+            yield return new PhaseMark(PhaseUpdating);
+            yield return KernelStep.Call(pass.ForEach(sites, pass.AddUpdate));
+        }
 
+        if (pass.Error == 0)
+        {
+            yield return KernelStep.Call(pass.RunSync());
+            yield return new PhaseMark(PhaseFinishing);
+            yield return KernelStep.Call(pass.ForEach(sites, pass.FinishUpdate));
+        }
+
+        if (pass.Error == 0)
+        {
+            yield return KernelStep.Call(pass.RunSync());
+            yield break;
+        }
+
+        var report = kernel.Kernel.Machine.Accounts.Current;
+        var failing = pass.Current!;
+        yield return new PhaseMark(PhaseRecovering);
+        var recovery = new Recovery(kernel);
+        foreach (var site in sites) yield return KernelStep.Call(recovery.RemoveBreakpoint(site));
+        kernel.Failure = new(pass.Error, report, pass.Count, failing.Address, recovery.IsComplete);
+    }
+
+    private sealed class Patcher(FtraceModification ftrace) : IPatcher
+    {
         public IEnumerable<KernelStep> Apply(PatchContext kernel, IReadOnlyList<PatchSite> sites)
         {
-            // ftrace_location() knows every traced function, not only those of this operation.
-            foreach (var site in sites) _locations.Add(site.Address);
-
-            yield return _modifyingFtraceCode.Update("+ 1", n => n + 1);
+            ftrace.Know(sites);
+            yield return ftrace.ModifyingFtraceCode.Update("+ 1", n => n + 1);
             yield return KernelStep.Call(ReplaceCode(kernel, sites));
-            yield return _modifyingFtraceCode.Update("- 1", n => n - 1);
-        }
-
-        private IEnumerable<KernelStep> ReplaceCode(PatchContext kernel, IReadOnlyList<PatchSite> sites)
-        {
-            // The count is not set back between the passes: so v3.10 reports it.
-            var pass = new Pass(kernel);
-
-            yield return new PhaseMark(PhaseAdding);
-            yield return KernelStep.Call(pass.ForEach(sites, pass.AddBreakpoints));
-            if (pass.Error == 0)
-            {
-                yield return KernelStep.Call(RunSync(kernel));
-                yield return new PhaseMark(PhaseUpdating);
-                yield return KernelStep.Call(pass.ForEach(sites, pass.AddUpdate));
-            }
-
-            if (pass.Error == 0)
-            {
-                yield return KernelStep.Call(RunSync(kernel));
-                yield return new PhaseMark(PhaseFinishing);
-                yield return KernelStep.Call(pass.ForEach(sites, pass.FinishUpdate));
-            }
-
-            if (pass.Error == 0)
-            {
-                yield return KernelStep.Call(RunSync(kernel));
-                yield break;
-            }
-
-            var report = kernel.Kernel.Machine.Accounts.Current;
-            var failing = pass.Current!;
-            yield return new PhaseMark(PhaseRecovering);
-            var recovered = true;
-            foreach (var site in sites)
-            {
-                yield return KernelStep.Call(pass.RemoveBreakpoint(site));
-                recovered &= !pass.LeftBreakpoint;
-            }
-
-            kernel.Failure = new(pass.Error, report, pass.Count, failing.Address, recovered);
-        }
-
-        /// <summary>ftrace's run_sync(): at boot it is called with interrupts off, and nobody may wait for IPIs like that.</summary>
-        private static IEnumerable<KernelStep> RunSync(PatchContext kernel)
-        {
-            var interruptsWereOff = !kernel.Cpu.InterruptsEnabled;
-            if (interruptsWereOff) yield return InterruptFlag.On;
-            yield return kernel.RunSync();
-            if (interruptsWereOff) yield return InterruptFlag.Off;
-        }
-
-        private IEnumerable<KernelStep> FtraceInt3Handler(Cpu cpu, TrapFrame regs)
-        {
-            var modifying = _modifyingFtraceCode.Load();
-            yield return modifying;
-            if (modifying.Value == 0) yield break;
-            yield return new Delay((System.Numerics.BitOperations.Log2((uint)Math.Max(1, _locations.Count)) + 1) * cpu.Machine.Costs.LookupStep, "ftrace_location");
-            if (!_locations.Contains(regs.Rip - 1)) yield break;
-            regs.Rip += FtraceRecords.McountInsnSize - 1;
-            regs.Consumed = true;
+            yield return ftrace.ModifyingFtraceCode.Update("- 1", n => n - 1);
         }
     }
 
-    private sealed class Pass(PatchContext kernel)
+    private sealed class Recovery(PatchContext kernel)
     {
-        public int Error { get; private set; }
-
-        public int Count { get; private set; }
-
-        public PatchSite? Current { get; private set; }
-
-        /// <summary>True when the last recovery has left an INT3 where it found one.</summary>
-        public bool LeftBreakpoint { get; private set; }
-
-        public IEnumerable<KernelStep> ForEach(IReadOnlyList<PatchSite> sites, Func<PatchSite, IEnumerable<KernelStep>> pass)
-        {
-            foreach (var site in sites)
-            {
-                Current = site;
-                yield return kernel.NextRecord();
-                yield return KernelStep.Call(pass(site));
-                if (Error != 0) yield break;
-                Count++;
-            }
-        }
-
-        public IEnumerable<KernelStep> AddBreakpoints(PatchSite site)
-        {
-            if (site.IsFinished || site.NewCode is null) yield break;
-            var actual = kernel.ProbeKernelRead(site.Address, site.Length);
-            yield return actual;
-            Error = actual.Error != 0 ? Errno.Efault : actual.Bytes.SequenceEqual(site.OldCode) ? 0 : Errno.Einval;
-            if (Error != 0) yield break;
-            var write = Write(site.Address, BreakpointState.Int3Opcode);
-            yield return write;
-            Error = write.Error != 0 ? Errno.Eperm : 0;
-        }
-
-        public IEnumerable<KernelStep> AddUpdate(PatchSite site)
-        {
-            if (site.IsFinished || site.NewCode is null) yield break;
-            var write = Write(site.Address + 1, site.NewCode.AsMemory(1));
-            yield return write;
-            Error = write.Error != 0 ? Errno.Eperm : 0;
-        }
-
-        public IEnumerable<KernelStep> FinishUpdate(PatchSite site)
-        {
-            // The record changes first: a failing write leaves it wrong, as it did in the original.
-            var isFinished = site.IsFinished;
-            site.IsFinished = true;
-            if (isFinished || site.NewCode is null) yield break;
-            var write = Write(site.Address, site.NewCode.AsMemory(0, 1));
-            yield return write;
-            Error = write.Error != 0 ? Errno.Eperm : 0;
-        }
+        /// <summary>False once an INT3 has been left where it was found. The kernel did not look at this.</summary>
+        public bool IsComplete { get; private set; } = true;
 
         /// <summary>remove_breakpoint(): puts the first byte of nop or call back where the rest of it stands.</summary>
         public IEnumerable<KernelStep> RemoveBreakpoint(PatchSite site)
         {
-            LeftBreakpoint = false;
             var actual = kernel.ProbeKernelRead(site.Address, site.Length);
             yield return actual;
             if (actual.Error != 0 || actual.Bytes[0] != BreakpointState.Int3) yield break;
 
-            LeftBreakpoint = true;
-            var first = FirstByteFor(actual.Bytes[1..], site);
-            if (first.IsEmpty) yield break;
+            var first = FtracePasses.FirstByteFor(actual.Bytes[1..], site);
+            if (first.IsEmpty)
+            {
+                IsComplete = false;
+                yield break;
+            }
+
             var write = kernel.ProbeKernelWrite(site.Address, first, TextMapping.Direct);
             yield return write;
-            LeftBreakpoint = write.Error != 0;
+            if (write.Error != 0) IsComplete = false;
         }
-
-        private static ReadOnlyMemory<byte> FirstByteFor(ReadOnlySpan<byte> tail, PatchSite site)
-            => tail.SequenceEqual(site.OldCode.AsSpan(1)) ? site.OldCode.AsMemory(0, 1)
-                : site.NewCode is not null && tail.SequenceEqual(site.NewCode.AsSpan(1)) ? site.NewCode.AsMemory(0, 1)
-                : default;
-
-        private ProbeKernelWrite Write(GuestAddress address, ReadOnlyMemory<byte> code) => kernel.ProbeKernelWrite(address, code, TextMapping.IdentityAlias);
     }
 }

@@ -25,6 +25,12 @@ public sealed class PatchSite
 
     public int Length => OldCode.Length;
 
+    /// <summary>
+    /// The instruction whose effect a CPU gets that traps at the site; null for the new code itself. The kernel gives another where the new code is
+    /// not one that can be emulated, as where a static call comes to return 0: xor %eax,%eax is written, and the call emulated.
+    /// </summary>
+    public byte[]? Emulate { get; init; }
+
     /// <summary>Set by the client's finish callback: the client knows the site in its new state.</summary>
     public bool IsFinished { get; set; }
 

@@ -13,7 +13,31 @@ public static class Protocols
 
     public static IPatchProtocol TextPokeBpList { get; } = new TextPokeBpList();
 
-    public static IReadOnlyList<IPatchProtocol> All { get; } = [StopMachine, Ftrace2012, TextPokeBp, TextPokeBpList];
+    public static IPatchProtocol Ftrace2014 { get; } = new Ftrace2014();
+
+    public static IPatchProtocol TextPokeBpBatch { get; } = new TextPokeBpBatch();
+
+    public static IPatchProtocol TextPokeBpEmulate { get; } = new TextPokeBpEmulate();
+
+    public static IPatchProtocol TextPokeQueue { get; } = new TextPokeQueue();
+
+    public static IPatchProtocol TextPokeBpTwoPhase { get; } = new TextPokeBpTwoPhase();
+
+    public static IPatchProtocol TextPokeBpRefcount { get; } = new TextPokeBpRefcount();
+
+    public static IPatchProtocol TextPokeBpGlobalDesc { get; } = new TextPokeBpGlobalDesc();
+
+    public static IPatchProtocol TextPokeBpPerCpuRefs { get; } = new TextPokeBpPerCpuRefs();
+
+    public static IPatchProtocol SmpTextPoke { get; } = new SmpTextPoke();
+
+    /// <summary>Mainline's, the seed's and ftrace's, in the order of their years.</summary>
+    public static IReadOnlyList<IPatchProtocol> All { get; } =
+    [
+        StopMachine, Ftrace2012, TextPokeBp, TextPokeBpList, Ftrace2014,
+        TextPokeBpBatch, TextPokeBpEmulate, TextPokeQueue, TextPokeBpTwoPhase,
+        TextPokeBpRefcount, TextPokeBpGlobalDesc, TextPokeBpPerCpuRefs, SmpTextPoke,
+    ];
 
     /// <summary>The protocol of a name.</summary>
     /// <exception cref="BadInputException">There is none; the message names the nearest.</exception>

@@ -27,7 +27,7 @@ public sealed class StopMachineProtocol : IPatchProtocol
     public bool MaySkip => false;
 
     public Invariants PromisesUnder(FetchModel model)
-        => Invariants.NothingTorn | Invariants.NewAfterReturn | Invariants.EffectIsOldOrNew | Invariants.WaitsWithInterruptsOn;
+        => (Promises.SyncReaches(model) ? Invariants.NothingTorn | Invariants.NewAfterReturn | Invariants.EffectIsOldOrNew : Invariants.None) | Invariants.WaitsWithInterruptsOn;
 
     public IPatcher Attach(LinuxKernel kernel) => new Patcher();
 

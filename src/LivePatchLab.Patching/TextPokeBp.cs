@@ -27,7 +27,7 @@ public sealed class TextPokeBp : IPatchProtocol
     public bool MaySkip => true;
 
     public Invariants PromisesUnder(FetchModel model)
-        => Invariants.TrapsAreConsumed | Invariants.NothingTorn | Invariants.TailBehindInt3 | Invariants.FirstByteLast | Invariants.NewAfterReturn | Invariants.WaitsWithInterruptsOn;
+        => Promises.OfThreeSyncs(model) | Promises.OfDrainedHandlers(model, Invariants.TrapsAreConsumed) | Invariants.WaitsWithInterruptsOn;
 
     public IPatcher Attach(LinuxKernel kernel) => new Patcher(BreakpointState.In(kernel));
 

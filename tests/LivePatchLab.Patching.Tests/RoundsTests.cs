@@ -12,6 +12,20 @@ public sealed class RoundsTests
     [InlineData("text_poke_bp_list", 100, 3)]
     [InlineData("ftrace_2012", 100, 3)]
     [InlineData("stop_machine", 100, 1)]
+    [InlineData("ftrace_2014", 100, 3)]
+    [InlineData("text_poke_bp_batch", 128, 3)]
+    [InlineData("text_poke_bp_batch", 129, 6)]
+    [InlineData("text_poke_bp_emulate", 100, 300)]
+    [InlineData("text_poke_queue", 170, 3)]
+    [InlineData("text_poke_queue", 171, 6)]
+    [InlineData("text_poke_bp_two_phase", 170, 4)]
+    [InlineData("text_poke_bp_two_phase", 171, 8)]
+    [InlineData("text_poke_bp_refcount", 256, 3)]
+    [InlineData("text_poke_bp_refcount", 257, 6)]
+    [InlineData("text_poke_bp_global_desc", 257, 6)]
+    [InlineData("text_poke_bp_per_cpu_refs", 257, 6)]
+    [InlineData("smp_text_poke", 256, 3)]
+    [InlineData("smp_text_poke", 257, 6)]
     public void Sync_rounds_and_ipis(string engine, int sites, int rounds)
     {
         const int Cpus = 5;

@@ -12,11 +12,10 @@ public sealed class WholeKernelTests
     private const int Cpus = 4;
     private const int SeedsMax = 40;
 
+    public static TheoryData<string> EveryProtocol() => [.. Protocols.All.Select(protocol => protocol.Name)];
+
     [Theory]
-    [InlineData("text_poke_bp_list")]
-    [InlineData("text_poke_bp")]
-    [InlineData("ftrace_2012")]
-    [InlineData("stop_machine")]
+    [MemberData(nameof(EveryProtocol))]
     public void Every_cpu_runs_old_or_new_while_a_whole_kernel_is_switched_on_and_off(string engine)
     {
         var protocol = Protocols.Named(engine);

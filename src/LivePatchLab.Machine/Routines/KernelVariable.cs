@@ -66,6 +66,7 @@ public sealed class KernelVariable<T>(string name, T initial)
         null => "null",
         bool flag => flag ? "true" : "false",
         Delegate => "function",
+        System.Collections.ICollection entries => $"{entries.Count} entries",
         _ => value.ToString() ?? "",
     };
 }
