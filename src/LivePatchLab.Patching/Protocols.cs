@@ -13,7 +13,10 @@ public static class Protocols
 
     public static IPatchProtocol TextPokeBpList { get; } = new TextPokeBpList();
 
-    public static IReadOnlyList<IPatchProtocol> All { get; } = [StopMachine, Ftrace2012, TextPokeBp, TextPokeBpList];
+    /// <summary>Protocols outside the kernel's own line. Most change only sites made for them, or promise little where CPUs are as bad as the manuals allow.</summary>
+    public static IReadOnlyList<IPatchProtocol> Peers { get; } = [new BpfArchTextPoke(TextPokeBp), new WordPatch(), new NaClDyncode(), new HotSpotSelfLoop(), new OneByteFlip(), new DataSlot()];
+
+    public static IReadOnlyList<IPatchProtocol> All { get; } = [StopMachine, Ftrace2012, TextPokeBp, TextPokeBpList, .. Peers];
 
     /// <summary>The protocol of a name.</summary>
     /// <exception cref="BadInputException">There is none; the message names the nearest.</exception>
