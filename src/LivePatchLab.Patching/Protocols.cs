@@ -14,7 +14,7 @@ public static class Protocols
     public static IPatchProtocol TextPokeBpList { get; } = new TextPokeBpList();
 
     /// <summary>Protocols outside the kernel's own line. Most change only sites made for them, or promise little where CPUs are as bad as the manuals allow.</summary>
-    public static IReadOnlyList<IPatchProtocol> Peers { get; } = [new BpfArchTextPoke(TextPokeBp), new WordPatch(), new NaClDyncode(), new HotSpotSelfLoop(), new OneByteFlip(), new DataSlot()];
+    public static IReadOnlyList<IPatchProtocol> Peers { get; } = [new BpfArchTextPoke(TextPokeBp), new WordPatch(), new NaClDyncode(), new HotSpotSelfLoop(), new OneByteFlip(), new DataSlot(), new UprobeInt3Update(), new WithDeferredSync(TextPokeBp)];
 
     public static IReadOnlyList<IPatchProtocol> All { get; } = [StopMachine, Ftrace2012, TextPokeBp, TextPokeBpList, .. Peers];
 
