@@ -10,6 +10,7 @@ public static class Errno
     public const int Efault = -14;
     public const int Ebusy = -16;
     public const int Einval = -22;
+    public const int Enosys = -38;
 
     /// <summary>The name, "-EFAULT", or the number where it has none here.</summary>
     public static string NameOf(int errno) => errno switch
@@ -19,6 +20,7 @@ public static class Errno
         Efault => "-EFAULT",
         Ebusy => "-EBUSY",
         Einval => "-EINVAL",
+        Enosys => "-ENOSYS",
         _ => errno.ToString(CultureInfo.InvariantCulture),
     };
 }

@@ -16,7 +16,7 @@ public sealed unsafe partial class Cpu
         var clock = ClockCycles;
         foreach (var target in Machine.AllCpus)
         {
-            if (target == this || target.Activity == CpuActivity.Parked) continue;
+            if (target == this || target.Activity == CpuActivity.Parked || round.Only?.Invoke(target) == false) continue;
             clock += sendCycles;
             round.Targets++;
             round.Pending++;

@@ -31,6 +31,9 @@ public sealed class PatchSite
     /// </summary>
     public byte[]? Emulate { get; init; }
 
+    /// <summary>What a protocol puts here for a time instead of INT3: HLT, or a jump to itself. Empty for most.</summary>
+    public ReadOnlyMemory<byte> Guard { get; set; }
+
     /// <summary>Set by the client's finish callback: the client knows the site in its new state.</summary>
     public bool IsFinished { get; set; }
 

@@ -31,12 +31,15 @@ public static class Protocols
 
     public static IPatchProtocol SmpTextPoke { get; } = new SmpTextPoke();
 
-    /// <summary>Mainline's, the seed's and ftrace's, in the order of their years.</summary>
+    /// <summary>Protocols outside the kernel's own line. Most change only sites made for them, or promise little where CPUs are as bad as the manuals allow.</summary>
+    public static IReadOnlyList<IPatchProtocol> Peers { get; } = [new BpfArchTextPoke(TextPokeBp), new WordPatch(), new NaClDyncode(), new HotSpotSelfLoop(), new OneByteFlip(), new DataSlot(), new UprobeInt3Update(), new WithDeferredSync(TextPokeBp)];
+
+    /// <summary>Mainline's, the seed's and ftrace's, in the order of their years; then the peers.</summary>
     public static IReadOnlyList<IPatchProtocol> All { get; } =
     [
         StopMachine, Ftrace2012, TextPokeBp, TextPokeBpList, Ftrace2014,
         TextPokeBpBatch, TextPokeBpEmulate, TextPokeQueue, TextPokeBpTwoPhase,
-        TextPokeBpRefcount, TextPokeBpGlobalDesc, TextPokeBpPerCpuRefs, SmpTextPoke,
+        TextPokeBpRefcount, TextPokeBpGlobalDesc, TextPokeBpPerCpuRefs, SmpTextPoke, .. Peers,
     ];
 
     /// <summary>The protocol of a name.</summary>

@@ -66,6 +66,9 @@ public sealed class SiteWatch : IDisposable
 
     public long NewFetches { get; private set; }
 
+    /// <summary>Fetches of a protocol's own guard, where that is not INT3.</summary>
+    public long GuardFetches { get; private set; }
+
     /// <summary>Stops looking.</summary>
     public void Dispose() => _machine.Events.DirtyFetched -= Look;
 
@@ -84,7 +87,9 @@ public sealed class SiteWatch : IDisposable
         }
 
         var isInt3 = bytes[0] == BreakpointState.Int3;
+        var isGuard = !isInt3 && !site.Guard.IsEmpty && bytes.SequenceEqual(site.Guard.Span);
         if (isInt3) Int3Fetches++;
+        else if (isGuard) GuardFetches++;
         else if (bytes.SequenceEqual(site.OldCode)) OldFetches++;
         else
         {
@@ -93,7 +98,7 @@ public sealed class SiteWatch : IDisposable
         }
 
         if (IsComplete && site.NewCode is not null)
-            Report(ViolationKind.StaleAfterCompletion, cpu, clockCycles, site.Address, $"executes {(isInt3 ? "int3" : "the old " + Hex(bytes))} at {site.Address} after the patching was complete");
+            Report(ViolationKind.StaleAfterCompletion, cpu, clockCycles, site.Address, $"executes {(isInt3 ? "int3" : isGuard ? "the guard " + Hex(bytes) : "the old " + Hex(bytes))} at {site.Address} after the patching was complete");
     }
 
     private void LookBehindSites(CpuId cpu, long clockCycles, GuestAddress rip, ReadOnlySpan<byte> bytes)

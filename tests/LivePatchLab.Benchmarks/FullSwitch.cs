@@ -10,7 +10,7 @@ internal static class FullSwitch
     private static ResultTable Measure()
     {
         var table = new ResultTable("protocol", "host ms", "of it patching", "syncs", "simulated ms");
-        foreach (var protocol in Protocols.All)
+        foreach (var protocol in Protocols.All.Except(Protocols.Peers))
         {
             var (run, seconds) = Switches.Best(protocol, cpus: 4, repetitions: 20);
             table.Add(protocol.Name, seconds * 1e3, run.HostSeconds * 1e3, run.SyncRounds, run.SimulatedSeconds * 1e3);

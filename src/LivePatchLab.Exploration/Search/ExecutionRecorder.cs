@@ -9,6 +9,7 @@ internal sealed class ExecutionRecorder : IDisposable
     private readonly List<TraceEntry> _entries = [];
     private readonly List<SiteVersion> _versions = [];
     private readonly InstructionText _instructions;
+    private FetchCoherence _coherence;
 
     public ExecutionRecorder(ScenarioMachine machine)
     {
@@ -21,6 +22,7 @@ internal sealed class ExecutionRecorder : IDisposable
         events.HandlerLeft += OnHandlerLeft;
         events.CodeStored += OnCodeStored;
         events.Retired += OnRetired;
+        events.DirtyFetched += OnDirtyFetched;
         machine.Performing = OnPerforming;
     }
 
@@ -49,6 +51,7 @@ internal sealed class ExecutionRecorder : IDisposable
         events.HandlerLeft -= OnHandlerLeft;
         events.CodeStored -= OnCodeStored;
         events.Retired -= OnRetired;
+        events.DirtyFetched -= OnDirtyFetched;
         _machine.Performing = null;
     }
 
@@ -93,6 +96,8 @@ internal sealed class ExecutionRecorder : IDisposable
         }
     }
 
+    private void OnDirtyFetched(CpuId cpu, long clockCycles, GuestAddress rip, ReadOnlySpan<byte> bytes, FetchCoherence coherence) => _coherence = coherence;
+
     private void OnRetired(RetiredEvent e)
     {
         var bytes = _machine.Machine.LastFetched.ToArray();
@@ -101,9 +106,9 @@ internal sealed class ExecutionRecorder : IDisposable
 
     private TraceEntry Fetched(TraceEntry entry, GuestAddress rip)
     {
-        var bytes = _machine.Machine.LastFetched.ToArray();
-        if (bytes.Length == 0 || !_machine.Machine.Memory.IsMapped(rip, bytes.Length)) return entry with { Rip = rip };
-        return entry with { Rip = rip, Fetched = bytes, IsStale = !_machine.Machine.Memory.Read(rip, bytes.Length).AsSpan().SequenceEqual(bytes) };
+        var coherence = _coherence;
+        _coherence = default;
+        return entry with { Rip = rip, Fetched = _machine.Machine.LastFetched.ToArray(), IsStale = coherence.IsStale, IsTorn = coherence.IsTorn };
     }
 
     private string NameOf(GuestAddress address) => _machine.Machine.CodeMap?.NameOf(address) ?? address.ToString();

@@ -17,6 +17,7 @@ public sealed class ProbeKernelRead(LinuxKernel kernel, GuestAddress address, in
 
     protected override long Execute(Cpu cpu)
     {
+        cpu.Machine.Accesses?.ReadLines(address, _bytes.Length);
         Error = kernel.Faults.Try(FaultPoint.Read);
         if (Error == 0 && !cpu.Machine.Memory.TryRead(address, _bytes)) Error = Errno.Efault;
         return cpu.Machine.Costs.TextRead;

@@ -106,6 +106,7 @@ internal sealed unsafe class Interpreter : IDisposable
         var step = SingleStep.Begin(cpu);
         var budget = 1L;
         _modelFetch.Cpu = new CpuId(cpu->CpuIndex);
+        _modelFetch.RetiredInRun = 0;
         _modelFetch.Begin(cpu->Rip);
         if (TryRunSingle(cpu, _modelFetch, ref budget)) SetRipToNext(cpu);
         step.End(cpu, isRetired: budget == 0);

@@ -17,9 +17,12 @@ public abstract class IpiFunction
 }
 
 /// <summary>The CPUs that one function-call IPI went to, and who of them has not answered yet.</summary>
-internal sealed class IpiRound(IpiFunction function)
+internal sealed class IpiRound(IpiFunction function, Func<Cpu, bool>? only = null)
 {
     public IpiFunction Function { get; } = function;
+
+    /// <summary>Which of the initiator's others get it; null for all.</summary>
+    public Func<Cpu, bool>? Only { get; } = only;
 
     public Cpu Initiator { get; private set; } = null!;
 
