@@ -31,13 +31,15 @@ public static class Protocols
 
     public static IPatchProtocol SmpTextPoke { get; } = new SmpTextPoke();
 
-    /// <summary>Mainline's, the seed's and ftrace's, in the order of their years.</summary>
-    public static IReadOnlyList<IPatchProtocol> All { get; } =
+    /// <summary>The kernel's own line, from stop_machine() over ftrace and the seed to today's: each patches any instructions, of all sites together.</summary>
+    public static IReadOnlyList<IPatchProtocol> Kernel { get; } =
     [
         StopMachine, Ftrace2012, TextPokeBp, TextPokeBpList, Ftrace2014,
         TextPokeBpBatch, TextPokeBpEmulate, TextPokeQueue, TextPokeBpTwoPhase,
         TextPokeBpRefcount, TextPokeBpGlobalDesc, TextPokeBpPerCpuRefs, SmpTextPoke,
     ];
+
+    public static IReadOnlyList<IPatchProtocol> All { get; } = [.. Kernel];
 
     /// <summary>The protocol of a name.</summary>
     /// <exception cref="BadInputException">There is none; the message names the nearest.</exception>
