@@ -35,7 +35,10 @@ public sealed unsafe partial class Cpu
     /// <param name="handler">Its steps.</param>
     /// <param name="isNmi">A non-maskable one comes in whatever RFLAGS.IF says, unless another is being handled.</param>
     public void ArmInterrupt(string name, Func<Cpu, IEnumerable<KernelStep>> handler, bool isNmi = false)
-        => _armed.Add(new(name, handler, isNmi, ++_armedCount));
+    {
+        _armed.Add(new(name, handler, isNmi, ++_armedCount));
+        Machine.NoteArmed();
+    }
 
     /// <summary>The registers of the guest code that this CPU executes, to be set aside.</summary>
     public GuestContext SaveGuest() => new(this);
@@ -108,8 +111,9 @@ public sealed unsafe partial class Cpu
         if (Activity == CpuActivity.Parked) return;
         if (_pendingIpis.Count > 0 && InterruptsEnabled) into.Add(new(Id, TransitionKind.TakeIpi));
         if (!_storeBuffer.IsEmpty) _storeBuffer.CollectDrains(Id, Machine.MemoryOrder, into);
-        foreach (var armed in _armed)
+        for (var i = 0; i < _armed.Count; i++)
         {
+            var armed = _armed[i];
             if (armed.IsNmi ? !IsNmiBlocked : InterruptsEnabled)
                 into.Add(new(Id, armed.IsNmi ? TransitionKind.TakeNmi : TransitionKind.TakeInterrupt, armed.Slot));
         }

@@ -8,6 +8,7 @@ public sealed unsafe partial class SmpMachine
 {
     private long _nowCycles;
     private long _acts;
+    private bool _hasArmed;
     private readonly HashSet<ulong> _volatileLines = [];
 
     /// <summary>How stores of kernel variables reach the other CPUs.</summary>
@@ -40,6 +41,7 @@ public sealed unsafe partial class SmpMachine
         _awaited = null;
         _nowCycles = 0;
         _acts = 0;
+        _hasArmed = false;
         Versions.Reset();
         snapshot.RestoreMemory(Memory);
         Array.Clear(TrapHandlers);
@@ -62,7 +64,7 @@ public sealed unsafe partial class SmpMachine
     {
         into.Clear();
         foreach (var cpu in _cpus) cpu.CollectTransitions(into);
-        if (into.Count > 1) MoveOptionalsBack(into);
+        if (_hasArmed && into.Count > 1) MoveOptionalsBack(into);
     }
 
     /// <summary>Does one of them; <see cref="Accesses"/> tells afterwards what it touched.</summary>
@@ -89,6 +91,8 @@ public sealed unsafe partial class SmpMachine
     internal long ForeignActs(Cpu cpu) => _acts - cpu.OwnActs;
 
     internal void NoteAct() => _acts++;
+
+    internal void NoteArmed() => _hasArmed = true;
 
     private void NoteCodeStore(Cpu cpu, GuestAddress address, int length)
     {

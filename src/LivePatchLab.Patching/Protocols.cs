@@ -31,16 +31,21 @@ public static class Protocols
 
     public static IPatchProtocol SmpTextPoke { get; } = new SmpTextPoke();
 
-    /// <summary>Protocols outside the kernel's own line. Most change only sites made for them, or promise little where CPUs are as bad as the manuals allow.</summary>
-    public static IReadOnlyList<IPatchProtocol> Peers { get; } = [new BpfArchTextPoke(TextPokeBp), new WordPatch(), new NaClDyncode(), new HotSpotSelfLoop(), new OneByteFlip(), new DataSlot(), new UprobeInt3Update(), new WithDeferredSync(TextPokeBp)];
-
-    /// <summary>Mainline's, the seed's and ftrace's, in the order of their years; then the peers.</summary>
-    public static IReadOnlyList<IPatchProtocol> All { get; } =
+    /// <summary>The kernel's own line, from stop_machine() over ftrace and the seed to today's: each patches any instructions, of all sites together.</summary>
+    public static IReadOnlyList<IPatchProtocol> Kernel { get; } =
     [
         StopMachine, Ftrace2012, TextPokeBp, TextPokeBpList, Ftrace2014,
         TextPokeBpBatch, TextPokeBpEmulate, TextPokeQueue, TextPokeBpTwoPhase,
-        TextPokeBpRefcount, TextPokeBpGlobalDesc, TextPokeBpPerCpuRefs, SmpTextPoke, .. Peers,
+        TextPokeBpRefcount, TextPokeBpGlobalDesc, TextPokeBpPerCpuRefs, SmpTextPoke,
     ];
+
+    /// <summary>Protocols outside the kernel's own line. Most change only sites made for them, or promise little where CPUs are as bad as the manuals allow.</summary>
+    public static IReadOnlyList<IPatchProtocol> Peers { get; } =
+    [
+        new BpfArchTextPoke(TextPokeBp), new WordPatch(), new NaClDyncode(), new HotSpotSelfLoop(), new OneByteFlip(), new DataSlot(), new UprobeInt3Update(), new WithDeferredSync(TextPokeBp),
+    ];
+
+    public static IReadOnlyList<IPatchProtocol> All { get; } = [.. Kernel, .. Peers];
 
     /// <summary>The protocol of a name.</summary>
     /// <exception cref="BadInputException">There is none; the message names the nearest.</exception>

@@ -44,5 +44,5 @@ public sealed class ProtocolSyncCountTests
 
     [Fact]
     public void Every_protocol_has_its_count_here()
-        => Protocols.All.Count.ShouldBe(typeof(ProtocolSyncCountTests).GetMethod(nameof(A_whole_kernel_takes_as_many_syncs_as_it_has_pages_of_locations))!.GetCustomAttributesData().Count(a => a.AttributeType == typeof(InlineDataAttribute)));
+        => Protocols.Kernel.Count.ShouldBe(typeof(ProtocolSyncCountTests).GetMethod(nameof(A_whole_kernel_takes_as_many_syncs_as_it_has_pages_of_locations))!.GetCustomAttributesData().Count(a => a.AttributeType == typeof(InlineDataAttribute)));
 }

@@ -14,9 +14,9 @@ public sealed class CallToCallTests
     private const int OtherCallsOffset = 16;
     private const int Rounds = 40;
 
-    public static TheoryData<string> Emulating() => [.. Protocols.All.Where(p => !p.MaySkip).Select(p => p.Name)];
+    public static TheoryData<string> Emulating() => [.. Protocols.Kernel.Where(p => !p.MaySkip).Select(p => p.Name)];
 
-    public static TheoryData<string> Skipping() => [.. Protocols.All.Where(p => p.MaySkip).Select(p => p.Name)];
+    public static TheoryData<string> Skipping() => [.. Protocols.Kernel.Where(p => p.MaySkip).Select(p => p.Name)];
 
     [Theory]
     [MemberData(nameof(Emulating))]

@@ -12,7 +12,7 @@ public sealed class ControlTests
     private const int SeedsMax = 30;
     private const int SwitchesPerSeed = 24;
 
-    public static TheoryData<string> Whole() => [.. Protocols.All.Select(protocol => protocol.Name)];
+    public static TheoryData<string> Whole() => [.. Protocols.Kernel.Select(protocol => protocol.Name)];
 
     public static TheoryData<string, string> WithoutOneSync()
     {

@@ -9,9 +9,9 @@ public sealed class PromiseTests
 {
     private const Invariants OfThreeSyncs = Invariants.NothingTorn | Invariants.TailBehindInt3 | Invariants.FirstByteLast | Invariants.NewAfterReturn;
 
-    public static TheoryData<string> EveryProtocol() => [.. Protocols.All.Select(protocol => protocol.Name)];
+    public static TheoryData<string> EveryProtocol() => [.. Protocols.Kernel.Select(protocol => protocol.Name)];
 
-    public static TheoryData<string> EveryProtocolWithInt3() => [.. Protocols.All.Where(p => p != Protocols.StopMachine).Select(protocol => protocol.Name)];
+    public static TheoryData<string> EveryProtocolWithInt3() => [.. Protocols.Kernel.Where(p => p != Protocols.StopMachine).Select(protocol => protocol.Name)];
 
     [Theory]
     [MemberData(nameof(EveryProtocolWithInt3))]

@@ -12,7 +12,7 @@ public sealed class WholeKernelTests
     private const int Cpus = 4;
     private const int SeedsMax = 40;
 
-    public static TheoryData<string> EveryProtocol() => [.. Protocols.All.Select(protocol => protocol.Name)];
+    public static TheoryData<string> EveryProtocol() => [.. Protocols.Kernel.Select(protocol => protocol.Name)];
 
     [Theory]
     [MemberData(nameof(EveryProtocol))]
