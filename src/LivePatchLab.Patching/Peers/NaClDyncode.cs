@@ -36,10 +36,11 @@ public sealed class NaClDyncode(bool catchesGuard = false) : IPatchProtocol
 
     public bool MaySkip => false;
 
-    /// <remarks>Nothing where a word may be torn. A thread that meets the guard has neither the old effect nor the new, unless somebody catches it.</remarks>
+    /// <remarks>Nothing where a word may be torn, or where the IPIs make nobody forget. A thread that meets the guard has neither the old effect nor the new, unless somebody catches it.</remarks>
     public Invariants PromisesUnder(FetchModel model)
     {
-        if (model.AtomicChunkBytes < WordBytes && model.RemoteSnoop != RemoteSnoop.FlushAll) return Invariants.WaitsWithInterruptsOn;
+        var isFresh = model.RemoteSnoop == RemoteSnoop.FlushAll;
+        if (!isFresh && (model.AtomicChunkBytes < WordBytes || !model.Serialises(SerialisingEvents.Instruction))) return Invariants.WaitsWithInterruptsOn;
         return Invariants.NothingTorn | Invariants.WaitsWithInterruptsOn | (catchesGuard ? Invariants.EffectIsOldOrNew : Invariants.None);
     }
 

@@ -53,7 +53,7 @@ public sealed class WordPatch(long waitCycles = WordPatch.LiteInstWaitCycles, in
     public Invariants PromisesUnder(FetchModel model)
     {
         if (model.RemoteSnoop == RemoteSnoop.FlushAll) return Kept | Invariants.NewAfterReturn;
-        return model.AtomicChunkBytes >= boundaryBytes && model.StalenessBoundCycles <= waitCycles ? Kept : Invariants.None;
+        return model.AtomicChunkBytes >= boundaryBytes && model.StalenessBoundCycles <= waitCycles ? Kept : Invariants.WaitsWithInterruptsOn;
     }
 
     private static Invariants Kept => Invariants.TrapsAreConsumed | Invariants.NothingTorn | Invariants.EffectIsOldOrNew | Invariants.WaitsWithInterruptsOn;

@@ -122,6 +122,49 @@ public sealed class KprobeTests
             .ShouldContain(o => o.Stop != MachineStop.Idle || o.Counts.Any(count => count != Passes));
     }
 
+    [Fact]
+    public void Without_the_sync_of_arming_a_cpu_walks_into_the_instructions_after_the_wait_for_tasks()
+    {
+        // B13, the arming half: the grace period is over, and a CPU may still be given the first instruction without the INT3.
+        var options = KprobesOptions.Mainline with { SynchronisesCores = false };
+        Enumerable.Range(1, 10 * SeedsMax).Select(seed => OptimiseUnderway((ulong)seed, options))
+            .ShouldContain(o => o.Stop != MachineStop.Idle || o.Counts.Any(count => count != Passes));
+    }
+
+    [Fact]
+    public void The_retry_takes_the_int3_of_another_patcher_that_is_just_gone_for_its_own()
+    {
+        // B14: asked before the other's handler, it sends the CPU back, and the owner never hears of the trap.
+        foreach (var (retries, heard) in new[] { (true, 0), (false, 1) })
+        {
+            using var lab = Make(seed: 1, out var address);
+            var probes = new Kprobes(lab.Kernel, KprobesOptions.Mainline with { RetriesVanished = retries });
+            var traps = 0;
+            IEnumerable<KernelStep> Owner(Cpu cpu, TrapFrame regs)
+            {
+                traps++;
+                regs.Rip -= 1;
+                regs.Consumed = true;
+                yield return new Delay(1);
+            }
+
+            lab.Kernel.RegisterInt3Handler(Owner);
+            lab.Do([new TextPoke(lab.Kernel, address, new byte[] { 0xcc }), new RunSync(lab.Kernel)]);
+
+            // The write that removes the INT3 comes while the handlers of its trap are running.
+            var trapped = false;
+            lab.Machine.Events.Trapped += _ =>
+            {
+                if (trapped) return;
+                trapped = true;
+                lab.Machine.TryStoreCode(lab.Cpu(0), address, Site.AsSpan(0, 1)).ShouldBeTrue();
+            };
+            lab.Spawn(1, "runner", 0);
+            lab.RunOut().ShouldBe(MachineStop.Idle);
+            (traps, probes.Retries, lab.Word(0)).ShouldBe((heard, 1L - heard, (ulong)Passes));
+        }
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]

@@ -217,6 +217,22 @@ public sealed class PeerProtocolTests
             return lab.Patch(new ArmedAtOnce(new UprobeInt3Update().Without(phase)), new PatchSite(lab.Site, [0xcc, 0x1f, 0x44, 0, 0], lab.NewCall));
         }).ShouldContain(o => o.Violation != null && o.Violation.Kind == expected);
 
+    [Theory]
+    [InlineData("word_patch", "I10", "I10", "I1, I2, I6, I9, I10")]
+    [InlineData("nacl_dyncode", "I10", "I2, I10", "I2, I10")]
+    [InlineData("hotspot_self_loop", "I10", "I2, I9, I10", "I2, I6, I9, I10")]
+    [InlineData("one_byte_flip", "I2, I9, I10", "I2, I9, I10", "I2, I6, I9, I10")]
+    [InlineData("data_slot", "I2, I6, I7, I9, I10, I11", "I2, I6, I7, I9, I10, I11", "I2, I6, I7, I9, I10, I11")]
+    public void Each_promises_what_the_model_lets_it(string name, string worst, string words, string ideal)
+        => new[] { FetchModel.SdmWorst, Words, FetchModel.Ideal }.Select(model => Protocols.Named(name).PromisesUnder(model).Show()).ShouldBe([worst, words, ideal]);
+
+    [Fact]
+    public void Word_patch_promises_where_staleness_ends_within_its_wait_and_not_where_it_does_not()
+    {
+        new WordPatch().PromisesUnder(Bounded).Show().ShouldBe("I1, I2, I9, I10");
+        new WordPatch(waitCycles: 20).PromisesUnder(Bounded).Show().ShouldBe("I10");
+    }
+
     private static PeerMachine FlipMachine(ulong seed, out byte[] off, out byte[] on, int offset = Straddling)
     {
         var site = new PeerMachine(FetchModel.SdmWorst, seed, offset);
