@@ -28,7 +28,7 @@ public sealed partial record FetchModel
     public static FetchModel AmdAsync { get; } = new()
     {
         Name = "amd-async",
-        Description = "An aligned quadword is fetched as one; different ones may be stale on their own until the CPU serialises. AMD's rule for asynchronous changes (APM volume 2, 7.6.1) as others cite it and Native Client heeds it: the APM's own text was not at hand.",
+        Description = "An aligned quadword is fetched as one; different ones may be stale on their own until the CPU serialises. AMD's rule for asynchronous changes (APM volume 2, 7.6.1) as it is remembered and as Native Client heeds it: the APM's own text was not at hand.",
         AtomicChunkBytes = 8,
         RemoteSnoop = RemoteSnoop.None,
     };

@@ -15,13 +15,13 @@ internal interface ICpuProgress
 /// <summary>The progress of a machine's CPUs.</summary>
 internal sealed class CpuProgress(SmpMachine machine) : ICpuProgress
 {
-    public long ClockOf(CpuId cpu) => machine.Cpus[cpu.Index].ClockCycles;
+    public long ClockOf(CpuId cpu) => machine.AllCpus[cpu.Index].ClockCycles;
 
-    public long RetiredBy(CpuId cpu) => machine.Cpus[cpu.Index].RetiredInstructions;
+    public long RetiredBy(CpuId cpu) => machine.AllCpus[cpu.Index].RetiredInstructions;
 
     public GuestAddress? NextInstructionOf(CpuId cpu)
     {
-        var on = machine.Cpus[cpu.Index];
+        var on = machine.AllCpus[cpu.Index];
         return on is { Activity: CpuActivity.Guest, Routine: null } ? on.Rip : null;
     }
 }

@@ -12,7 +12,8 @@ internal sealed class RetirementRing(int queueDepth)
 
     public void Add(long retired, long epoch)
     {
-        if (_count > 0 && At(_count - 1).Retired == retired)
+        // An instruction in the middle of which the CPU itself stores counts as retired; a repeated one may turn out not to be yet.
+        if (_count > 0 && At(_count - 1).Retired >= retired)
         {
             At(_count - 1).Epoch = epoch;
             return;

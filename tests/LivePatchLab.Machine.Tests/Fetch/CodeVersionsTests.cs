@@ -3,7 +3,7 @@ using FsCheck.Fluent;
 
 namespace LivePatchLab.Machine.Tests;
 
-public sealed class CodeVersionsTests : IDisposable
+public sealed unsafe class CodeVersionsTests : IDisposable
 {
     private static readonly GuestAddress Code = new(0x400000);
     private readonly GuestMemory _memory = new();
@@ -116,6 +116,23 @@ public sealed class CodeVersionsTests : IDisposable
         versions.IsDirty(Code).ShouldBeTrue();
         versions.Serialise(new(1));
         versions.IsDirty(Code).ShouldBeFalse();
+    }
+
+    [Fact]
+    public void After_a_reset_no_line_is_dirty_no_cpu_offline_and_nothing_known()
+    {
+        var versions = With(FetchModel.SdmWorst, choice: 1, cpus: 2);
+        versions.TakeOffline(new(0));
+        versions.Store(new(0), Code, [1]);
+        Fetch(versions, 1, Code, 1).ShouldBe([1]);
+        versions.Reset();
+        versions.NewestEpoch.ShouldBe(0);
+        versions.IsDirty(Code).ShouldBeFalse();
+        (_memory.PageFlags[GuestMemory.PageOf(Code)] & PageFlag.Dirty).ShouldBe(0);
+
+        versions.Store(new(0), Code, [2]);
+        versions.Serialise(new(1));
+        versions.IsDirty(Code).ShouldBeTrue("CPU 0 is online again");
     }
 
     [Fact]

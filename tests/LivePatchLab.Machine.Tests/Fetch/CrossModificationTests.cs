@@ -118,9 +118,4 @@ public class CrossModificationTests
                select outcome,
         ];
     }
-
-    private sealed class NoFunction : IpiFunction
-    {
-        public override string Name => "nothing";
-    }
 }

@@ -81,6 +81,16 @@ public class FetchKnobTests
         new FetchScene { Guest = guest }.Store(2, 5, 2).Outcomes(model).ShouldBe(["1 0", "2 0"]);
     }
 
+    [Fact]
+    public void A_handler_and_the_way_back_from_it_capture_anew_even_where_they_do_not_serialise()
+    {
+        // mov al, 1 is captured with the NOP before the store; an IPI between them drops it.
+        var model = Bytewise with { QueueDepth = 0, WindowBytes = 16, Serialising = SerialisingEvents.Instruction };
+        FetchScene Scene() => new FetchScene { Guest = [Nop, Nop, 0xb0, 1, 0xf4, 0xeb, 0xfd] }.Store(1, 3, 2);
+        Scene().Outcomes(model).ShouldBe(["1 0", "2 0"]);
+        Scene().Do(1, () => new CallFunction(new NoFunction(), wait: true)).Outcomes(model).ShouldBe(["2 0"]);
+    }
+
     [Theory]
     [InlineData(0, RemoteSnoop.None, "23")]
     [InlineData(1, RemoteSnoop.None, "13|23|3")]
