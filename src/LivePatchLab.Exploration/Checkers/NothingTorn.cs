@@ -20,6 +20,7 @@ public sealed class NothingTorn : Checker
                 return;
             }
 
+            if (!site.Guard.IsEmpty && site.Guard.Span.StartsWith(bytes)) continue;
             if (bytes[0] == BreakpointState.Int3 || bytes.SequenceEqual(site.OldCode) || (site.NewCode is { } newCode && bytes.SequenceEqual(newCode))) continue;
             run.Report(Invariant, cpu, rip, $"executes {Convert.ToHexStringLower(bytes)} at {site.Address}, which is neither the old {Convert.ToHexStringLower(site.OldCode)} nor the new {Convert.ToHexStringLower(site.NewCode ?? site.OldCode)}");
             return;
