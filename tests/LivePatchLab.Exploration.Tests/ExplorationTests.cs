@@ -105,7 +105,7 @@ public class ExplorationTests
         var count = 0;
         IEnumerable<KernelStep> Fickle(PatchContext kernel, IReadOnlyList<PatchSite> sites)
         {
-            for (var i = 0; i < (count++ % 3); i++) yield return kernel.TextPoke(sites[0].Address, new byte[] { (byte)(0x40 + count) });
+            for (var left = count++ % 3; left > 0; left--) yield return kernel.RunSync();
             yield return kernel.TextPoke(sites[0].Address, sites[0].NewCode!);
             yield return kernel.RunSync();
         }

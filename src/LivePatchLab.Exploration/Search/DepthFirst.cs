@@ -51,7 +51,11 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
     {
         _depth++;
         _position = 0;
-        if (_depth < _stack.Count) return _stack[_depth].Chosen;
+        if (_depth < _stack.Count)
+        {
+            var known = _stack[_depth];
+            return known.Chosen < enabled.Count && enabled[known.Chosen] == known.Transition ? known.Chosen : throw new NotDeterministicException();
+        }
 
         if (enabled.Count > DepthFirstNode.TransitionsMax) throw new InvalidOperationException($"{enabled.Count} transitions at once: depth-first search looks at {DepthFirstNode.TransitionsMax}");
         var node = _spare.TryPop(out var spare) ? spare : new();

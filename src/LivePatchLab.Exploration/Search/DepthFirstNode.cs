@@ -69,7 +69,7 @@ internal sealed class DepthFirstNode
     public int Answer(int position, int alternatives)
     {
         if (position == _answers.Count) _answers.Add((0, alternatives));
-        return _answers[position].Choice;
+        return _answers[position].Alternatives == alternatives ? _answers[position].Choice : throw new NotDeterministicException();
     }
 
     /// <summary>Adds what the transition touched to what it touched with other answers: it sleeps with all of that.</summary>

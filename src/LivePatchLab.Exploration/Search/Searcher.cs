@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using LivePatchLab.Linux;
 using LivePatchLab.Machine;
 
 namespace LivePatchLab.Exploration;
@@ -97,7 +98,18 @@ internal sealed class Searcher(Func<Scenario> makeScenario, FetchModel model, IS
     private void Work(CancellationToken cancellation, Action? tell)
     {
         using var machine = new ScenarioMachine(makeScenario(), model);
-        var search = strategy.Begin(seed);
+        try
+        {
+            Work(machine, strategy.Begin(seed), cancellation, tell);
+        }
+        catch (NotDeterministicException e)
+        {
+            lock (_lock) _notDeterministic ??= $"{e.Message}: something outside the machine's choices decides";
+        }
+    }
+
+    private void Work(ScenarioMachine machine, ISearch search, CancellationToken cancellation, Action? tell)
+    {
         while (TryTake(out var first, out var end))
         {
             var transitions = 0L;
@@ -120,8 +132,9 @@ internal sealed class Searcher(Func<Scenario> makeScenario, FetchModel model, IS
                     break;
                 }
 
-                if (isGuarded && howItEnded != ExecutionEnd.Abandoned) Guard(machine);
-                if (machine.Run.Violation is null) continue;
+                var violation = machine.Run.Violation;
+                if (isGuarded && howItEnded != ExecutionEnd.Abandoned && !ComesOutAgain(machine)) return;
+                if (violation is null) continue;
                 NoteViolation(machine, search, ordinal);
                 ordinal++;
                 break;
@@ -181,14 +194,24 @@ internal sealed class Searcher(Func<Scenario> makeScenario, FetchModel model, IS
         return machine.Decisions;
     }
 
-    private void Guard(ScenarioMachine machine)
+    /// <summary>Runs the execution that ran last once more, by its decisions.</summary>
+    private bool ComesOutAgain(ScenarioMachine machine)
     {
         var (hash, violation, transitions) = (machine.Machine.Hash(), machine.Run.Violation, machine.Transitions);
         var decisions = machine.Decisions;
         var replay = new ReplaySearch(decisions);
         replay.TryBegin(0);
-        machine.Execute(replay, records: true);
-        if (machine.Machine.Hash() == hash && machine.Run.Violation == violation && machine.Transitions == transitions) return;
+        try
+        {
+            machine.Execute(replay, records: true);
+            if (machine.Machine.Hash() == hash && machine.Run.Violation == violation && machine.Transitions == transitions) return true;
+        }
+        catch (BadInputException)
+        {
+            // Something else was asked than before: that is another run too.
+        }
+
         lock (_lock) _notDeterministic ??= $"the same decisions gave another run ({decisions}): something outside the machine's choices decides";
+        return false;
     }
 }
