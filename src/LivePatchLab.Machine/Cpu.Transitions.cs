@@ -6,6 +6,9 @@ public sealed unsafe partial class Cpu
     /// <summary>Work that nobody can notice is done together with what comes after it, up to this many steps and instructions.</summary>
     private const int QuietWorkMax = 200;
 
+    /// <summary>The most that one store of guest code changes; how much it was is not known any more when it is noted.</summary>
+    private const int CodeStoreBytesMax = 16;
+
     private readonly List<ArmedInterrupt> _armed = [];
     private readonly StoreBuffer _storeBuffer = new();
     private int _armedCount;
@@ -187,6 +190,7 @@ public sealed unsafe partial class Cpu
         if (log.Notes > before) return true;
         if (step.IsQuiet) return false;
         log.Write(AccessLog.AnyData);
+        NoteAct();
         return true;
     }
 
@@ -206,6 +210,7 @@ public sealed unsafe partial class Cpu
         if (State->Exit != ExecutionExit.Budget)
         {
             if (State->Exit == ExecutionExit.Trap) log.Write(AccessLog.InterruptFlagOf(Id.Index));
+            if (State->Exit == ExecutionExit.CodeStored) Machine.NoteCodeStore(this, new(State->StoreAddress), CodeStoreBytesMax);
             AfterGuest(Machine.InstructionCycles);
             if (State->Exit != ExecutionExit.Repeating) return true;
         }
@@ -217,7 +222,11 @@ public sealed unsafe partial class Cpu
     /// <summary>Interrupts that came on or went off by STI, CLI and POPF are acts: others' IPIs wait for them.</summary>
     private void NoteData(AccessLog log, GuestTouches touches)
     {
-        if ((touches & GuestTouches.Writes) != 0) log.Write(AccessLog.AnyData);
+        if ((touches & GuestTouches.Writes) != 0)
+        {
+            log.Write(AccessLog.AnyData);
+            NoteAct();
+        }
         else if ((touches & GuestTouches.Reads) != 0) log.Read(AccessLog.AnyData);
         if ((touches & GuestTouches.InterruptFlag) != 0) log.Write(AccessLog.InterruptFlagOf(Id.Index));
     }

@@ -90,7 +90,7 @@ public sealed unsafe partial class SmpMachine
 
     internal void NoteAct() => _acts++;
 
-    private void NoteCodeStore(Cpu cpu, GuestAddress address, int length)
+    internal void NoteCodeStore(Cpu cpu, GuestAddress address, int length)
     {
         cpu.NoteAct();
         if (Accesses is not { } log) return;
