@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using LivePatchLab.Machine;
 
 namespace LivePatchLab.Exploration;
@@ -46,11 +47,20 @@ public sealed record LitmusPlan
         // One by one where a search takes all processors by itself.
         var threads = Strategy.IsRandom ? 1 : Environment.ProcessorCount;
         var options = new ParallelOptions { MaxDegreeOfParallelism = threads, CancellationToken = cancellation };
-        Parallel.For(0, rows.Length, options, i =>
+        try
         {
-            rows[i] = Run(tests[i / models.Count], models[i % models.Count], cancellation);
-            progress?.Invoke(rows[i]);
-        });
+            Parallel.For(0, rows.Length, options, i =>
+            {
+                rows[i] = Run(tests[i / models.Count], models[i % models.Count], cancellation);
+                progress?.Invoke(rows[i]);
+            });
+        }
+        catch (AggregateException e)
+        {
+            // What one of them has to say is what the caller knows how to tell.
+            ExceptionDispatchInfo.Throw(e.InnerExceptions[0]);
+        }
+
         return rows;
     }
 
