@@ -51,6 +51,10 @@ public sealed unsafe partial class Cpu
                 break;
             case ExecutionExit.Syscall:
                 Machine.DoSystemCall(this);
+                Serialise(SerialisingEvents.SystemReturn);
+                break;
+            case ExecutionExit.SystemReturn:
+                Serialise(SerialisingEvents.SystemReturn);
                 break;
             case ExecutionExit.Serialised:
                 Serialise(SerialisingEvents.Instruction);

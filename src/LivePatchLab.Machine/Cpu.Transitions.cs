@@ -152,7 +152,15 @@ public sealed unsafe partial class Cpu
         {
             if (RunsGuest)
             {
-                if (DoInstruction(log)) return;
+                var isAct = DoInstruction(log);
+                if (Machine.Fetch.CaptureUnit == CaptureUnit.Block)
+                {
+                    // What comes next is captured when the next store happens: whether the CPU has come here before it counts.
+                    NoteFetch(log, State->Rip, LineHistory.LineBytes);
+                    return;
+                }
+
+                if (isAct) return;
             }
             else if (_routines.Count == 0 || _routines[^1].IsBlocked || DoStep(_routines[^1], log))
             {
@@ -201,7 +209,7 @@ public sealed unsafe partial class Cpu
         State->Clock = ClockCycles;
         var before = log.Notes;
         var retired = Machine.Interpreter.RunOne(State);
-        NoteFetch(log, rip);
+        NoteFetch(log, rip, Machine.Interpreter.LastLength);
         NoteData(log, Machine.Interpreter.LastTouches);
 
         RetiredInstructions += retired;
@@ -231,9 +239,9 @@ public sealed unsafe partial class Cpu
         if ((touches & GuestTouches.InterruptFlag) != 0) log.Write(AccessLog.InterruptFlagOf(Id.Index));
     }
 
-    private void NoteFetch(AccessLog log, ulong rip)
+    private void NoteFetch(AccessLog log, ulong rip, int length)
     {
-        var last = rip + (ulong)Math.Max(0, Machine.Interpreter.LastLength - 1);
+        var last = rip + (ulong)Math.Max(0, length - 1);
         for (var line = rip >> 6; line <= last >> 6; line++)
         {
             if (!Machine.IsVolatile(line << 6)) continue;

@@ -152,7 +152,14 @@ public sealed unsafe partial class Cpu
     /// <summary>An event of a kind that may serialise has happened on this CPU: where the fetch model says so, it forgets older code.</summary>
     public void Serialise(SerialisingEvents what)
     {
-        if (!Machine.Fetch.Serialises(what)) return;
+        if (!Machine.Fetch.Serialises(what))
+        {
+            if (what == SerialisingEvents.Instruction) return;
+            Machine.Accesses?.Write(AccessLog.FloorOf(Id.Index));
+            Machine.Versions.Redirect(Id);
+            return;
+        }
+
         DrainStores();
         Machine.Accesses?.Write(AccessLog.FloorOf(Id.Index));
         Machine.Versions.Serialise(Id);

@@ -63,7 +63,7 @@ public sealed unsafe partial class SmpMachine : IDisposable
         InstructionCycles = Costs.Instruction.Cycles;
         _quantumCyclesMax = options.QuantumCyclesMax;
         Memory = new();
-        Versions = new(Memory, Fetch, Choices, options.Cpus, id => _cpus![id.Index].ClockCycles);
+        Versions = new(Memory, Fetch, Choices, options.Cpus, new CpuProgress(this));
         Interpreter = new(Memory, Versions);
         Versions.LineChanged = Interpreter.InvalidateLine;
         var relay = new DirtyFetchRelay(this);
@@ -290,6 +290,7 @@ public sealed unsafe partial class SmpMachine : IDisposable
 
     private sealed class DirtyFetchRelay(SmpMachine machine) : IFetchObserver
     {
-        public void OnDirtyFetch(int cpu, GuestAddress rip, ReadOnlySpan<byte> bytes) => machine.Events.RaiseDirtyFetched(machine._cpus[cpu], rip, bytes);
+        public void OnDirtyFetch(int cpu, GuestAddress rip, ReadOnlySpan<byte> bytes, FetchCoherence coherence)
+            => machine.Events.RaiseDirtyFetched(machine._cpus[cpu], rip, bytes, coherence);
     }
 }

@@ -69,7 +69,7 @@ public sealed class SiteWatch : IDisposable
     /// <summary>Stops looking.</summary>
     public void Dispose() => _machine.Events.DirtyFetched -= Look;
 
-    private void Look(CpuId cpu, long clockCycles, GuestAddress rip, ReadOnlySpan<byte> bytes)
+    private void Look(CpuId cpu, long clockCycles, GuestAddress rip, ReadOnlySpan<byte> bytes, FetchCoherence coherence)
     {
         if (_sites.TryGetValue(rip.Value, out var site)) LookAtSite(site, cpu, clockCycles, bytes);
         else LookBehindSites(cpu, clockCycles, rip, bytes);

@@ -110,7 +110,7 @@ internal sealed class PatchRecorder : IDisposable
         if (e.Address < _site.Address + _site.Length && _site.Address < e.Address + e.Length) _bytes.Store(Since(e.ClockCycles), e.Cpu, BytesInMemory());
     }
 
-    private void OnDirtyFetched(CpuId cpu, long clockCycles, GuestAddress rip, ReadOnlySpan<byte> bytes)
+    private void OnDirtyFetched(CpuId cpu, long clockCycles, GuestAddress rip, ReadOnlySpan<byte> bytes, FetchCoherence coherence)
     {
         if (rip == _site.Address) _bytes.Fetch(cpu, PatchTrace.Hex(bytes));
     }

@@ -80,7 +80,7 @@ internal sealed class TraceRecorder : IDisposable
         if (_rows.Count > 0) _rows[^1].SiteBytes = SiteBytes();
     }
 
-    private void OnDirtyFetched(CpuId cpu, long clockCycles, GuestAddress rip, ReadOnlySpan<byte> bytes) => _fetched[cpu.Index] = (rip, bytes.ToArray());
+    private void OnDirtyFetched(CpuId cpu, long clockCycles, GuestAddress rip, ReadOnlySpan<byte> bytes, FetchCoherence coherence) => _fetched[cpu.Index] = (rip, bytes.ToArray());
 
     // The event comes when the instruction is done; its row shows when it began.
     private void OnRetired(RetiredEvent e) => AddInstruction(e.Cpu, e.ClockCycles - _lab.Machine.Costs.Instruction.Cycles, e.Rip);

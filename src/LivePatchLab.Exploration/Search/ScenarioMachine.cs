@@ -148,7 +148,7 @@ internal sealed class ScenarioMachine : IDisposable
     private void Listen()
     {
         var events = Machine.Events;
-        events.DirtyFetched += (cpu, _, rip, bytes) =>
+        events.DirtyFetched += (cpu, _, rip, bytes, _) =>
         {
             foreach (var checker in _checkers) checker.OnFetched(Run, Machine.Cpus[cpu.Index], rip, bytes);
         };

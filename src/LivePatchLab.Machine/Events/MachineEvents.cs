@@ -19,7 +19,7 @@ public readonly record struct CodeStoredEvent(CpuId Cpu, long ClockCycles, Guest
 public readonly record struct RetiredEvent(CpuId Cpu, long ClockCycles, GuestAddress Rip);
 
 /// <summary>A CPU has fetched, from a dirty line, an instruction that it will now execute.</summary>
-public delegate void DirtyFetchHandler(CpuId cpu, long clockCycles, GuestAddress rip, ReadOnlySpan<byte> bytes);
+public delegate void DirtyFetchHandler(CpuId cpu, long clockCycles, GuestAddress rip, ReadOnlySpan<byte> bytes, FetchCoherence coherence);
 
 /// <summary>What a machine tells those who ask. An event that nobody subscribed to costs one test; none changes the run.</summary>
 public sealed class MachineEvents
@@ -75,5 +75,6 @@ public sealed class MachineEvents
 
     internal void RaiseRetired(Cpu cpu, GuestAddress rip) => Retired?.Invoke(new(cpu.Id, cpu.ClockCycles, rip));
 
-    internal void RaiseDirtyFetched(Cpu cpu, GuestAddress rip, ReadOnlySpan<byte> bytes) => _dirtyFetched?.Invoke(cpu.Id, cpu.ClockCycles, rip, bytes);
+    internal void RaiseDirtyFetched(Cpu cpu, GuestAddress rip, ReadOnlySpan<byte> bytes, FetchCoherence coherence)
+        => _dirtyFetched?.Invoke(cpu.Id, cpu.ClockCycles, rip, bytes, coherence);
 }

@@ -43,8 +43,11 @@ internal unsafe struct BlockHeader
 }
 
 /// <summary>An instruction decoded to be run alone: for dirty lines, and for accesses that are not plain.</summary>
-internal sealed unsafe class SingleOp(byte[] bytes, Op* op, GuestTouches touches)
+internal sealed unsafe class SingleOp(byte[] bytes, Op* op, GuestTouches touches, bool isBranch)
 {
+    /// <summary>True when straight code ends with it.</summary>
+    public bool IsBranch => isBranch;
+
     public byte[] Bytes => bytes;
 
     public GuestTouches Touches => touches;

@@ -43,7 +43,7 @@ internal static unsafe class CarefulAccess
             var here = Math.Min(bytes.Length, GuestMemory.PageBytes - (int)(address & (GuestMemory.PageBytes - 1)));
             if ((cpu->PageFlags[(uint)address >> 12] & (byte)PagePermissions.Execute) != 0)
             {
-                code.StoreByGuest(new CpuId(cpu->CpuIndex), new GuestAddress(address), bytes[..here]);
+                code.StoreByGuest(new CpuId(cpu->CpuIndex), new GuestAddress(address), bytes[..here], cpu->RunLength - cpu->BudgetBeyond);
                 isCode = true;
             }
             else

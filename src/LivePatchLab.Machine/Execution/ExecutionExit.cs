@@ -21,6 +21,9 @@ public enum ExecutionExit
     /// <summary>IRETQ retired: RIP, RFLAGS and RSP are the frame's.</summary>
     InterruptReturn,
 
+    /// <summary>SYSRETQ retired: the CPU is at CPL 3, and RIP and RFLAGS are what RCX and R11 held.</summary>
+    SystemReturn,
+
     /// <summary>RFLAGS.IF went from 0 to 1 (POPF, or one instruction behind STI): a pending interrupt may be taken now.</summary>
     InterruptsEnabled,
 

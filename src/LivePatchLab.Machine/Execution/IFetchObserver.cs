@@ -4,5 +4,5 @@ namespace LivePatchLab.Machine;
 internal interface IFetchObserver
 {
     /// <summary>Called just before an instruction with a byte in a dirty line runs, with the bytes that the CPU got.</summary>
-    void OnDirtyFetch(int cpu, GuestAddress rip, ReadOnlySpan<byte> bytes);
+    void OnDirtyFetch(int cpu, GuestAddress rip, ReadOnlySpan<byte> bytes, FetchCoherence coherence);
 }

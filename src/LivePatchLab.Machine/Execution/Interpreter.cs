@@ -106,6 +106,7 @@ internal sealed unsafe class Interpreter : IDisposable
         var step = SingleStep.Begin(cpu);
         var budget = 1L;
         _modelFetch.Cpu = new CpuId(cpu->CpuIndex);
+        _modelFetch.RetiredInRun = 0;
         _modelFetch.Begin(cpu->Rip);
         if (TryRunSingle(cpu, _modelFetch, ref budget)) SetRipToNext(cpu);
         step.End(cpu, isRetired: budget == 0);
@@ -193,6 +194,7 @@ internal sealed unsafe class Interpreter : IDisposable
         }
 
         _modelFetch.Cpu = new CpuId(cpu->CpuIndex);
+        _modelFetch.RetiredInRun = cpu->RunLength - budget;
         _modelFetch.Begin(cpu->Rip);
         return RunAlone(cpu, _modelFetch, ref budget);
     }
@@ -224,27 +226,37 @@ internal sealed unsafe class Interpreter : IDisposable
         }
 
         _lastSingle = single;
-        if (FetchObserver is { } observer && fetch == _modelFetch && (_cache.IsDirty(rip) || _cache.IsDirty(fetch.EndAddress - 1)))
-            observer.OnDirtyFetch(cpu->CpuIndex, new GuestAddress(rip), single.Bytes);
+        if (fetch == _modelFetch && !Admits(cpu, rip, single)) return false;
 
         cpu->StoreBytes = 0;
         cpu->BudgetBeyond = budget - 1;
         ((Handler)single.Op->Handler)(cpu, single.Op, cpu->Memory, 0);
         budget = cpu->Budget + cpu->BudgetBeyond;
-        cpu->BudgetBeyond = 0;
-
+        var hasStoredCode = false;
         if (cpu->StoreBytes != 0)
         {
             if (cpu->Exit == ExecutionExit.Trap) cpu->StoreBytes = 0;
-            else if (CarefulAccess.Commit(cpu, _code))
-            {
-                SetRipToNext(cpu);
-                cpu->Exit = ExecutionExit.CodeStored;
-                return false;
-            }
+            else hasStoredCode = CarefulAccess.Commit(cpu, _code);
         }
 
-        return true;
+        cpu->BudgetBeyond = 0;
+        if (!hasStoredCode) return true;
+        SetRipToNext(cpu);
+        cpu->Exit = ExecutionExit.CodeStored;
+        return false;
+    }
+
+    /// <summary>An instruction has been fetched through the model; false when it raises an exception in place of being executed.</summary>
+    private bool Admits(CpuState* cpu, ulong rip, SingleOp single)
+    {
+        var observer = FetchObserver;
+        var coherence = _code.EndFetch(single.Bytes, single.IsBranch, isObserved: observer is not null);
+        if (observer is not null && (_cache.IsDirty(rip) || _cache.IsDirty(rip + (ulong)single.Bytes.Length - 1)))
+            observer.OnDirtyFetch(cpu->CpuIndex, new GuestAddress(rip), single.Bytes, coherence);
+        if (_code.FaultOf(coherence) is not { } vector) return true;
+        Traps.Record(cpu, vector);
+        cpu->Exit = ExecutionExit.Trap;
+        return false;
     }
 
     private static void SetRipToNext(CpuState* cpu)

@@ -5,10 +5,13 @@ internal sealed class ModelFetch(ICodeSource code) : InstructionFetch
 {
     public CpuId Cpu { get; set; }
 
+    /// <summary>How many instructions the CPU has retired since it was given to the interpreter.</summary>
+    public long RetiredInRun { get; set; }
+
     public override void Begin(ulong rip)
     {
         base.Begin(rip);
-        code.BeginFetch(Cpu, new GuestAddress(rip));
+        code.BeginFetch(Cpu, new GuestAddress(rip), RetiredInRun);
     }
 
     protected override int Fetch(int index) => code.FetchByte(index);

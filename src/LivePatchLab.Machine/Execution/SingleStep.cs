@@ -64,7 +64,7 @@ internal readonly unsafe struct SingleStep
         // Each iteration of a repeated string instruction traps. A fault comes instead of the trap, and INT3 and its kin clear TF.
         var isDone = isRetired || cpu->Exit == ExecutionExit.Repeating;
         if (!_traps || !isDone || cpu->IsStepTrapInhibited != 0 || cpu->Exit == ExecutionExit.Trap) return;
-        if (cpu->Exit is ExecutionExit.Serialised or ExecutionExit.InterruptReturn or ExecutionExit.Syscall) cpu->IsStepTrapDue = 1;
+        if (cpu->Exit is ExecutionExit.Serialised or ExecutionExit.InterruptReturn or ExecutionExit.Syscall or ExecutionExit.SystemReturn) cpu->IsStepTrapDue = 1;
         else Raise(cpu);
     }
 

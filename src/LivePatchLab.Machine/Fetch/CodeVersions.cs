@@ -7,14 +7,15 @@ namespace LivePatchLab.Machine;
 /// is the epoch at which it last serialised; a line is dirty while some CPU's floor is older than the line's last store.
 /// Clean code costs nothing: the interpreter comes here for dirty lines only.
 /// </summary>
-internal sealed unsafe class CodeVersions : ICodeSource
+internal sealed unsafe partial class CodeVersions : ICodeSource
 {
     private const int LineBytes = LineHistory.LineBytes;
 
     private readonly GuestMemory _memory;
     private readonly FetchModel _model;
     private readonly IChoiceSource _choices;
-    private readonly Func<CpuId, long> _clockOf;
+    private readonly ICpuProgress _progress;
+    private readonly FetchBounds? _bounds;
     private readonly int _chunkBytes;
     private readonly bool _tracksVersions;
     private readonly Dictionary<int, LineHistory> _dirtyLines = [];
@@ -26,21 +27,21 @@ internal sealed unsafe class CodeVersions : ICodeSource
     private int _onlineCount;
     private int _behindCount;
 
-    // The fetch in progress: its bytes so far, and the version chosen for the chunk of the last of them.
-    private readonly byte[] _chunk = new byte[LineBytes];
-    private int _fetchCpu;
-    private GuestAddress _fetchStart;
-    private long _chunkStart;
-    private long _chunkEnd;
-
-    public CodeVersions(GuestMemory memory, FetchModel model, IChoiceSource choices, int cpus, Func<CpuId, long> clockOf)
+    public CodeVersions(GuestMemory memory, FetchModel model, IChoiceSource choices, int cpus, ICpuProgress progress)
     {
         _memory = memory;
         _model = model;
         _choices = choices;
-        _clockOf = clockOf;
+        _progress = progress;
         _chunkBytes = model.AtomicChunkBytes;
-        _tracksVersions = model.RemoteSnoop != RemoteSnoop.FlushAll;
+        _isByBlock = model.CaptureUnit == CaptureUnit.Block;
+
+        // Only a cache that is kept coherent is snooped at all.
+        var snoop = model.IcacheCoherent ? model.RemoteSnoop : RemoteSnoop.None;
+        _tracksVersions = _isByBlock || snoop != RemoteSnoop.FlushAll;
+        _fetchesWhole = !_isByBlock && snoop == RemoteSnoop.InvalidateFetchable;
+        if (_tracksVersions) _bounds = FetchBounds.Of(model, snoop != RemoteSnoop.None, cpus, progress);
+        _captureMoments = new long[cpus];
         _floors = new long[cpus];
         _offline = new bool[cpus];
         _onlineCount = cpus;
@@ -49,7 +50,7 @@ internal sealed unsafe class CodeVersions : ICodeSource
     /// <summary>Called with the address of each line whose decoded blocks no longer hold.</summary>
     public Action<GuestAddress>? LineChanged { get; set; }
 
-    /// <summary>How many stores to code there have been.</summary>
+    /// <summary>How many stores to code there have been; where lines must be maintained, that counts too.</summary>
     public long NewestEpoch => _newestEpoch;
 
     /// <summary>How many lines some CPU may still see an older version of.</summary>
@@ -61,57 +62,45 @@ internal sealed unsafe class CodeVersions : ICodeSource
     /// <remarks>The bytes of one call that fall into one chunk appear together; those of different chunks need not.</remarks>
     public void Store(CpuId writer, GuestAddress address, ReadOnlySpan<byte> bytes)
     {
-        Debug.Assert(_memory.IsMapped(address, bytes.Length), "the caller has checked that the bytes are mapped");
-        if (bytes.IsEmpty) return;
-        _newestEpoch++;
-        var clock = _tracksVersions ? _clockOf(writer) : 0;
-        while (!bytes.IsEmpty)
-        {
-            var line = address.AlignDown(LineBytes);
-            var offset = (int)(address - line);
-            var length = Math.Min(bytes.Length, Math.Min(LineBytes - offset, 16));
-            if (_tracksVersions) HistoryOf(line).Add(new(_newestEpoch, clock, offset, bytes[..length]));
-            bytes[..length].CopyTo(new Span<byte>(_memory.Origin + (long)address.Value, length));
-            LineChanged?.Invoke(line);
-            address += length;
-            bytes = bytes[length..];
-        }
-
-        _behindCount = _onlineCount;
+        Store(writer, address, bytes, guest: null);
+        if (_model.LocalSmc == LocalSmc.SamePhysical) ShowOwn(writer, address, bytes.Length);
     }
 
-    public void StoreByGuest(CpuId cpu, GuestAddress address, ReadOnlySpan<byte> bytes)
+    public void StoreByGuest(CpuId cpu, GuestAddress address, ReadOnlySpan<byte> bytes, long retiredInRun)
     {
-        Store(cpu, address, bytes);
+        Store(cpu, address, bytes, _bounds is null ? null : (cpu.Index, _progress.RetiredBy(cpu) + retiredInRun));
 
         // A processor notices stores to what it has prefetched itself (SDM volume 3, "Self-Modifying Code").
-        if (!_tracksVersions) return;
-        for (var i = 0; i < bytes.Length; i++)
-        {
-            var line = (address + i).AlignDown(LineBytes);
-            if (_dirtyLines.TryGetValue(KeyOf(line), out var history))
-                history.MarkSeen(cpu.Index, (int)(address + i - line) / _chunkBytes, _newestEpoch);
-        }
+        if (_model.LocalSmc != LocalSmc.None) ShowOwn(cpu, address, bytes.Length);
     }
 
     /// <summary>An event that serialises, or is asked to: the CPU can no longer see anything older than now.</summary>
     public void Serialise(CpuId cpu)
     {
+        _bounds?.Serialise(cpu.Index);
         ref var floor = ref _floors[cpu.Index];
         if (floor == _newestEpoch) return;
         floor = _newestEpoch;
         if (!_offline[cpu.Index]) LeaveBehind();
     }
 
-    /// <summary>As at the start: one version of everything. Memory is the caller's affair.</summary>
-    public void Reset()
+    /// <summary>The CPU leaves the straight path, for a handler or back from one, without serialising.</summary>
+    public void Redirect(CpuId cpu) => _bounds?.Redirect(cpu.Index);
+
+    /// <summary>For an instruction cache that is not coherent: what these lines hold now is what a CPU fetches from them once it has serialised.</summary>
+    public void Maintain(GuestAddress address, int length)
     {
-        _newestEpoch = 0;
-        Array.Clear(_floors);
-        Array.Clear(_offline);
-        _onlineCount = _floors.Length;
-        _behindCount = 1;
-        LeaveBehind();
+        if (_model.IcacheCoherent) return;
+        var isNews = false;
+        for (var line = address.AlignDown(LineBytes); line < address + length; line += LineBytes)
+        {
+            if (!_dirtyLines.TryGetValue(KeyOf(line), out var history) || history.IsMaintained) continue;
+            if (!isNews) _newestEpoch++;
+            isNews = true;
+            history.Maintain(_newestEpoch);
+        }
+
+        if (isNews) _behindCount = _onlineCount;
     }
 
     /// <summary>A CPU that will never fetch again does not keep lines dirty.</summary>
@@ -123,80 +112,73 @@ internal sealed unsafe class CodeVersions : ICodeSource
         if (_floors[cpu.Index] != _newestEpoch) LeaveBehind();
     }
 
+    /// <summary>
+    /// Forgets all that has happened: there is one version of everything, what memory holds. All CPUs count as online, so those that are
+    /// not must be taken offline again. Whoever changed memory to what it was says so to those who have decoded it.
+    /// </summary>
+    public void Reset()
+    {
+        if (_onlineCount != _offline.Length)
+        {
+            Array.Clear(_offline);
+            _onlineCount = _offline.Length;
+        }
+
+        if (_newestEpoch == 0) return;
+        foreach (var key in _dirtyKeys) Forget(key);
+        _dirtyKeys.Clear();
+        Array.Clear(_floors);
+        Array.Clear(_captureMoments);
+        _bounds?.Reset();
+        _newestEpoch = 0;
+        _behindCount = 0;
+    }
+
     public bool IsDirty(GuestAddress address) => _dirtyLines.Count > 0 && _dirtyLines.ContainsKey(KeyOf(address));
 
-    /// <summary>The oldest bytes that a CPU may still be given, without asking chance and without changing what it may be given later.</summary>
-    public void CopyOldest(CpuId cpu, GuestAddress address, Span<byte> destination)
+    private void Store(CpuId writer, GuestAddress address, ReadOnlySpan<byte> bytes, (int Cpu, long Retired)? guest)
     {
-        var oldestClock = _model.StalenessBoundCycles is { } bound ? _clockOf(cpu) - bound : long.MinValue;
-        for (var i = 0; i < destination.Length; i++)
+        Debug.Assert(_memory.IsMapped(address, bytes.Length), "the caller has checked that the bytes are mapped");
+        if (bytes.IsEmpty) return;
+        var clock = _tracksVersions ? _progress.ClockOf(writer) : 0;
+        var isFirst = true;
+        while (!bytes.IsEmpty)
         {
-            var line = (address + i).AlignDown(LineBytes);
-            var at = (int)(address + i - line);
-            if (!_dirtyLines.TryGetValue(KeyOf(line), out var history))
+            var line = address.AlignDown(LineBytes);
+            var offset = (int)(address - line);
+
+            // What crosses the end of a line is two stores, and somebody may fetch between them.
+            if (isFirst || offset == 0)
             {
-                destination[i] = _memory.Origin[(long)(address + i).Value];
-                continue;
+                _newestEpoch++;
+                _bounds?.NoteStore(_newestEpoch, guest);
             }
 
-            var chunk = at / _chunkBytes;
-            var floor = Math.Max(_floors[cpu.Index], history.SeenEpoch(cpu.Index, chunk));
-            history.CountNewer(chunk * _chunkBytes, (chunk + 1) * _chunkBytes, ref floor, oldestClock);
-            history.Copy(at, at + 1, floor, destination.Slice(i, 1));
+            isFirst = false;
+            var length = Math.Min(bytes.Length, Math.Min(LineBytes - offset, 16));
+            if (_tracksVersions) HistoryOf(line).Add(new(_newestEpoch, clock, offset, bytes[..length]));
+            bytes[..length].CopyTo(new Span<byte>(_memory.Origin + (long)address.Value, length));
+            LineChanged?.Invoke(line);
+            address += length;
+            bytes = bytes[length..];
         }
+
+        _behindCount = _onlineCount;
     }
 
-    public void BeginFetch(CpuId cpu, GuestAddress address)
+    /// <summary>A CPU has stored these bytes in a way that its own fetch notices: it drops what it has captured and sees them.</summary>
+    private void ShowOwn(CpuId cpu, GuestAddress address, int length)
     {
-        _fetchCpu = cpu.Index;
-        _fetchStart = address;
-        _chunkStart = _chunkEnd = long.MinValue;
-    }
-
-    public int FetchByte(int index)
-    {
-        var address = _fetchStart + index;
-        var at = (long)address.Value;
-        if (at < _chunkStart || at >= _chunkEnd)
+        if (!_tracksVersions || !_model.IcacheCoherent) return;
+        for (var i = 0; i < length; i++)
         {
-            if (!address.IsInWindow || (_memory.PageFlags[GuestMemory.PageOf(address)] & (byte)PagePermissions.Execute) == 0) return -1;
-            ChooseChunk(address);
+            var line = (address + i).AlignDown(LineBytes);
+            if (_dirtyLines.TryGetValue(KeyOf(line), out var history))
+                history.MarkSeen(cpu.Index, (int)(address + i - line) / _chunkBytes, _newestEpoch);
         }
 
-        return _chunk[at - _chunkStart];
-    }
-
-    private void ChooseChunk(GuestAddress address)
-    {
-        var line = address.AlignDown(LineBytes);
-        _chunkStart = (long)address.AlignDown(_chunkBytes).Value;
-        _chunkEnd = _chunkStart + _chunkBytes;
-        if (!_dirtyLines.TryGetValue(KeyOf(line), out var history))
-        {
-            new ReadOnlySpan<byte>(_memory.Origin + _chunkStart, _chunkBytes).CopyTo(_chunk);
-            return;
-        }
-
-        var start = (int)(_chunkStart - (long)line.Value);
-        var end = start + _chunkBytes;
-        var chunk = start / _chunkBytes;
-        var floor = Math.Max(_floors[_fetchCpu], history.SeenEpoch(_fetchCpu, chunk));
-        var oldestClock = _model.StalenessBoundCycles is { } bound ? _clockOf(new(_fetchCpu)) - bound : long.MinValue;
-        var newer = history.CountNewer(start, end, ref floor, oldestClock);
-        if (newer == 0)
-        {
-            new ReadOnlySpan<byte>(_memory.Origin + _chunkStart, _chunkBytes).CopyTo(_chunk);
-            return;
-        }
-
-        var choice = _choices.Choose(ChoicePoint.FetchVersion, newer + 1);
-        if (choice > 0)
-        {
-            floor = history.EpochOf(start, end, floor, choice);
-            history.MarkSeen(_fetchCpu, chunk, floor);
-        }
-
-        history.Copy(start, end, floor, _chunk);
+        _captureMoments[cpu.Index] = _newestEpoch;
+        _bounds?.Redirect(cpu.Index);
     }
 
     private LineHistory HistoryOf(GuestAddress line)
@@ -207,22 +189,35 @@ internal sealed unsafe class CodeVersions : ICodeSource
         _dirtyKeys.Add(KeyOf(line));
         history.Restart(new(_memory.Origin + (long)line.Value, LineBytes));
         _memory.PageFlags[GuestMemory.PageOf(line)] |= PageFlag.Dirty;
+        _bounds?.NoteDirty(line);
         return history;
     }
 
     private void LeaveBehind()
     {
         if (--_behindCount > 0 || _dirtyLines.Count == 0) return;
-
-        // One by one: clearing the dictionary would walk all the room that its fullest time has left it.
-        foreach (var key in _dirtyKeys)
+        if (!_model.IcacheCoherent)
         {
-            _memory.PageFlags[(uint)(key * LineBytes) >> 12] &= unchecked((byte)~PageFlag.Dirty);
-            if (_dirtyLines.Remove(key, out var history)) _spareHistories.Push(history);
+            // What has not been maintained stays as uncertain as it was.
+            _dirtyKeys.RemoveAll(key => _dirtyLines[key].IsMaintained && Forget(key));
+            foreach (var key in _dirtyKeys) _memory.PageFlags[PageOf(key)] |= PageFlag.Dirty;
+            return;
         }
 
+        // One by one: clearing the dictionary would walk all the room that its fullest time has left it.
+        foreach (var key in _dirtyKeys) Forget(key);
         _dirtyKeys.Clear();
+        _bounds?.ForgetDecoded();
     }
+
+    private bool Forget(int key)
+    {
+        _memory.PageFlags[PageOf(key)] &= unchecked((byte)~PageFlag.Dirty);
+        if (_dirtyLines.Remove(key, out var history)) _spareHistories.Push(history);
+        return true;
+    }
+
+    private static uint PageOf(int key) => (uint)(key * LineBytes) >> 12;
 
     private static int KeyOf(GuestAddress address) => (int)address.Value >> 6;
 }

@@ -1,35 +1,18 @@
 namespace LivePatchLab.Machine;
 
-/// <summary>How #BP enters its handler.</summary>
-public enum GateType
-{
-    /// <summary>Interrupts are off in the handler, as in Linux since the INT3 protocols exist: an IPI waits for its IRET.</summary>
-    Interrupt,
-
-    /// <summary>Interrupts stay as they were: an IPI can be acknowledged from inside the handler.</summary>
-    Trap,
-}
-
-/// <summary>What a store to code does to the instructions that other CPUs may have fetched already.</summary>
-public enum RemoteSnoop
-{
-    /// <summary>Nothing until they serialise: the worst that the manuals allow.</summary>
-    None,
-
-    /// <summary>Every CPU sees the new bytes at once.</summary>
-    FlushAll,
-}
-
 /// <summary>
 /// What a CPU may see when it fetches code that is being changed. Data is always coherent; only fetch may be stale. Memory is
 /// cut into aligned chunks; every store to code makes a new version of each chunk that it touches; a fetch sees, chunk by
-/// chunk, any version from the CPU's floor to the newest.
+/// chunk, any version from a floor to the newest, and every knob here bounds which those are. The rules are in
+/// ARCHITECTURE.md, "The fetch model, exactly", and what stands behind each in docs/fetch-model.md.
 /// </summary>
-public sealed record FetchModel
+public sealed partial record FetchModel
 {
+    public const int QueueDepthMax = 256, MicroOpCacheLinesMax = 512;
+
     public required string Name { get; init; }
 
-    /// <summary>One sentence: which processor this stands for, and by what authority.</summary>
+    /// <summary>A sentence or two: which processor this stands for, and by what authority.</summary>
     public required string Description { get; init; }
 
     /// <summary>Bytes inside one aligned chunk always come from one version; different chunks may differ. 1, 8, 16 or 64.</summary>
@@ -41,33 +24,68 @@ public sealed record FetchModel
             : throw new ArgumentOutOfRangeException(nameof(value), value, "an atomic chunk has 1, 8, 16 or 64 bytes");
     } = 64;
 
+    /// <summary>
+    /// The bytes of an instruction are captured no earlier than when the CPU executed the instruction this many before it; 0 is as
+    /// it executes. 0 to <see cref="QueueDepthMax"/>, or null: there is no bound but serialising.
+    /// </summary>
+    public int? QueueDepth
+    {
+        get;
+        init => field = value is null or (>= 0 and <= QueueDepthMax)
+            ? value
+            : throw new ArgumentOutOfRangeException(nameof(value), value, $"a queue holds 0 to {QueueDepthMax} instructions");
+    }
+
+    /// <summary>
+    /// Straight code in one aligned window of 16, 32 or 64 bytes is captured when the CPU comes into the window; null: each instruction
+    /// for itself. It matters where there is a <see cref="QueueDepth"/> and stores are not snooped.
+    /// </summary>
+    public int? WindowBytes
+    {
+        get;
+        init => field = value is null or 16 or 32 or 64
+            ? value
+            : throw new ArgumentOutOfRangeException(nameof(value), value, "a fetch window has 16, 32 or 64 bytes");
+    }
+
+    /// <summary>
+    /// Of how many 64-byte lines a CPU keeps what it has decoded, to be executed again without being captured anew; 0 is none, at
+    /// most <see cref="MicroOpCacheLinesMax"/>. It matters where there is a <see cref="QueueDepth"/> and stores are not snooped.
+    /// </summary>
+    public int MicroOpCacheLines
+    {
+        get;
+        init => field = value is >= 0 and <= MicroOpCacheLinesMax
+            ? value
+            : throw new ArgumentOutOfRangeException(nameof(value), value, $"a micro-op cache holds 0 to {MicroOpCacheLinesMax} lines");
+    }
+
+    public CaptureUnit CaptureUnit { get; init; }
+
     public RemoteSnoop RemoteSnoop { get; init; }
 
+    public LocalSmc LocalSmc { get; init; }
+
     /// <summary>Versions replaced longer ago than this are seen no more; null means that age alone never makes code fresh.</summary>
-    public long? StalenessBoundCycles { get; init; }
+    public long? StalenessBoundCycles
+    {
+        get;
+        init => field = value is null or >= 0
+            ? value
+            : throw new ArgumentOutOfRangeException(nameof(value), value, "a staleness bound has 0 cycles or more");
+    }
+
+    /// <summary>
+    /// False where the instruction cache is not kept coherent: serialising makes a CPU see what a line held when it was last maintained
+    /// (<see cref="InvalidateInstructionCache"/>), not what it holds. Nothing is snooped then, the CPU's own stores included.
+    /// </summary>
+    public bool IcacheCoherent { get; init; } = true;
 
     public SerialisingEvents Serialising { get; init; } = SerialisingEvents.Architectural;
 
+    public TornDecode TornDecode { get; init; }
+
     public GateType BreakpointGate { get; init; } = GateType.Interrupt;
-
-    /// <summary>A processor that snoops perfectly: what naive code patching believes in.</summary>
-    public static FetchModel Ideal { get; } = new()
-    {
-        Name = "ideal",
-        Description = "A store to code is seen by every CPU at its next instruction. No real processor promises this.",
-        RemoteSnoop = RemoteSnoop.FlushAll,
-    };
-
-    /// <summary>The least that the manuals promise for cross-modifying code.</summary>
-    public static FetchModel SdmWorst { get; } = new()
-    {
-        Name = "sdm-worst",
-        Description = "Every byte may be stale on its own until the CPU serialises: the worst reading of Intel SDM volume 3, \"Handling Self- and Cross-Modifying Code\".",
-        AtomicChunkBytes = 1,
-        RemoteSnoop = RemoteSnoop.None,
-    };
-
-    public static IReadOnlyList<FetchModel> Presets { get; } = [Ideal, SdmWorst];
 
     public bool Serialises(SerialisingEvents what) => (Serialising & what) != 0;
 

@@ -8,6 +8,13 @@ internal sealed class LineHistory
     private readonly byte[] _base = new byte[LineBytes];
     private readonly List<CodeStore> _stores = [];
     private readonly Dictionary<int, long> _seen = [];
+    private readonly List<long> _maintained = [];
+
+    /// <summary>True when nobody has stored here since the line was last maintained, for an instruction cache that must be.</summary>
+    public bool IsMaintained => _maintained.Count > 0 && _maintained[^1] > _stores[^1].Epoch;
+
+    /// <summary>The epochs of the stores, oldest first; one may come several times.</summary>
+    public IEnumerable<long> Epochs => _stores.Select(store => store.Epoch);
 
     /// <summary>Starts anew with the bytes on which all CPUs agree.</summary>
     public void Restart(ReadOnlySpan<byte> bytes)
@@ -15,7 +22,14 @@ internal sealed class LineHistory
         bytes.CopyTo(_base);
         _stores.Clear();
         if (_seen.Count > 0) _seen.Clear();
+        _maintained.Clear();
     }
+
+    /// <summary>What the line holds now is what instruction fetch gets from it, once a CPU serialises.</summary>
+    public void Maintain(long epoch) => _maintained.Add(epoch);
+
+    /// <summary>The epoch of the last maintenance up to <paramref name="epoch"/>, or 0.</summary>
+    public long MaintainedBy(long epoch) => _maintained.FindLast(e => e <= epoch);
 
     public void Add(in CodeStore store) => _stores.Add(store);
 
@@ -36,6 +50,24 @@ internal sealed class LineHistory
         }
 
         return count;
+    }
+
+    /// <summary>
+    /// Of the version of the floor (0) and those newer than it (1, 2, …): the first and the last that stood in memory at some time of
+    /// [<paramref name="from"/>, <paramref name="to"/>], a version standing from its own store to the next one, both included.
+    /// </summary>
+    public (int First, int Last) Standing(int start, int end, long floorEpoch, long from, long to)
+    {
+        int first = 0, last = 0, ordinal = 0;
+        foreach (ref readonly var store in System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_stores))
+        {
+            if (store.Epoch <= floorEpoch || !store.Touches(start, end)) continue;
+            ordinal++;
+            if (store.Epoch < from) first = ordinal;
+            if (store.Epoch <= to) last = ordinal;
+        }
+
+        return (first, Math.Max(first, last));
     }
 
     /// <summary>The epoch of the <paramref name="ordinal"/>-th version (from 1) of [start, end) that is newer than the floor.</summary>

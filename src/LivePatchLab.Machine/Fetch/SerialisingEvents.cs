@@ -19,6 +19,12 @@ public enum SerialisingEvents
     /// <summary>The delivery of an interrupt or exception.</summary>
     InterruptDelivery = 4,
 
+    /// <summary>SYSRET, or the machine's own way back from a SYSCALL.</summary>
+    SystemReturn = 8,
+
+    /// <summary>An exit to a hypervisor and the entry that follows: <see cref="LivePatchLab.Machine.HypervisorExit"/>.</summary>
+    HypervisorExit = 16,
+
     /// <summary>What the SDM promises.</summary>
     Architectural = InterruptReturn | Instruction,
 }

@@ -4,7 +4,7 @@ using Iced.Intel;
 namespace LivePatchLab.Machine;
 
 /// <summary>
-/// SYSRETQ: to CPL 3 with RIP from RCX and RFLAGS from R11 (SDM vol. 2, SYSRET). It does not serialise. A target that is not canonical is
+/// SYSRETQ: to CPL 3 with RIP from RCX and RFLAGS from R11 (SDM vol. 2, SYSRET). It does not serialise by the SDM; the machine is told of it because a fetch model may say otherwise. A target that is not canonical is
 /// #GP(0) at CPL 0, as on Intel processors. SYSRETD returns to 32-bit code, which this machine does not have.
 /// </summary>
 internal sealed unsafe class SystemReturn : InstructionFamily
@@ -32,16 +32,9 @@ internal sealed unsafe class SystemReturn : InstructionFamily
             return;
         }
 
-        var wereOff = (cpu->SystemFlags & SystemFlag.Interrupt) == 0;
         LazyFlags.WriteAll(cpu, cpu->Registers[Gpr.R11] & FlagsFromR11);
         cpu->UserMode = 1;
-        if (wereOff && (cpu->SystemFlags & SystemFlag.Interrupt) != 0)
-        {
-            Leave.Retired(cpu, op, budget, ExecutionExit.InterruptsEnabled);
-            cpu->Rip = target;
-            return;
-        }
-
-        Leave.ToTarget(cpu, op, target, budget);
+        Leave.Retired(cpu, op, budget, ExecutionExit.SystemReturn);
+        cpu->Rip = target;
     }
 }

@@ -178,6 +178,6 @@ public unsafe class DirtyLineTests
     {
         public List<string> Seen { get; } = [];
 
-        public void OnDirtyFetch(int cpu, GuestAddress rip, ReadOnlySpan<byte> bytes) => Seen.Add($"{cpu} {rip} {Convert.ToHexString(bytes)}");
+        public void OnDirtyFetch(int cpu, GuestAddress rip, ReadOnlySpan<byte> bytes, FetchCoherence coherence) => Seen.Add($"{cpu} {rip} {Convert.ToHexString(bytes)}");
     }
 }

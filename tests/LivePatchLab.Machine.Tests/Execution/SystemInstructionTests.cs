@@ -290,7 +290,7 @@ public unsafe class SystemInstructionTests
     }
 
     [Fact]
-    public void Sysret_takes_rip_and_flags_from_registers_and_says_when_interrupts_come_on()
+    public void Sysret_takes_rip_and_flags_from_registers_and_tells_the_machine()
     {
         foreach (var isOn in new[] { false, true })
         {
@@ -301,7 +301,7 @@ public unsafe class SystemInstructionTests
             machine.Cpu->Registers[Gpr.Rcx] = TestMachine.CodeStart.Value + 0x40;
             machine.Cpu->Registers[Gpr.R11] = 0x1_0247;
             machine.Run(10).ShouldBe(1);
-            machine.Cpu->Exit.ShouldBe(isOn ? ExecutionExit.Trap : ExecutionExit.InterruptsEnabled);
+            machine.Cpu->Exit.ShouldBe(ExecutionExit.SystemReturn);
             machine.Cpu->Rip.ShouldBe(TestMachine.CodeStart.Value + 0x40);
             Interpreter.ReadFlags(machine.Cpu).ShouldBe(0x247UL);
             machine.Cpu->UserMode.ShouldBe(1);

@@ -15,6 +15,9 @@ internal sealed unsafe class TestCode(GuestMemory memory) : ICodeSource
 
     public int Stores { get; private set; }
 
+    /// <summary>The instruction that the last fetch ended with.</summary>
+    public string Ended { get; private set; } = "";
+
     /// <summary>What a CPU sees instead of memory, for tests of what fetches get.</summary>
     public Dictionary<ulong, byte> Overlay { get; } = [];
 
@@ -29,7 +32,7 @@ internal sealed unsafe class TestCode(GuestMemory memory) : ICodeSource
 
     public bool IsDirty(GuestAddress address) => _dirtyLines.Contains(address.AlignDown(64).Value);
 
-    public void BeginFetch(CpuId cpu, GuestAddress address)
+    public void BeginFetch(CpuId cpu, GuestAddress address, long retiredInRun)
     {
         _address = address;
         Asked.Clear();
@@ -45,7 +48,15 @@ internal sealed unsafe class TestCode(GuestMemory memory) : ICodeSource
         return Overlay.TryGetValue(address.Value, out var seen) ? seen : memory.Origin[(long)address.Value];
     }
 
-    public void StoreByGuest(CpuId cpu, GuestAddress address, ReadOnlySpan<byte> bytes)
+    public FetchCoherence EndFetch(ReadOnlySpan<byte> instruction, bool isBranch, bool isObserved)
+    {
+        Ended = Convert.ToHexString(instruction) + (isBranch ? " branch" : "");
+        return default;
+    }
+
+    public int? FaultOf(FetchCoherence coherence) => null;
+
+    public void StoreByGuest(CpuId cpu, GuestAddress address, ReadOnlySpan<byte> bytes, long retiredInRun)
     {
         Stores++;
         Poke(address, bytes);

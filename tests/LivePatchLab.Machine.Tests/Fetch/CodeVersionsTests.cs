@@ -3,7 +3,7 @@ using FsCheck.Fluent;
 
 namespace LivePatchLab.Machine.Tests;
 
-public sealed class CodeVersionsTests : IDisposable
+public sealed unsafe class CodeVersionsTests : IDisposable
 {
     private static readonly GuestAddress Code = new(0x400000);
     private readonly GuestMemory _memory = new();
@@ -80,7 +80,7 @@ public sealed class CodeVersionsTests : IDisposable
     {
         var clock = 0L;
         var scripted = new ScriptedChoices(0);
-        var versions = new CodeVersions(_memory, FetchModel.SdmWorst with { StalenessBoundCycles = 100 }, scripted, 2, _ => clock);
+        var versions = new CodeVersions(_memory, FetchModel.SdmWorst with { StalenessBoundCycles = 100 }, scripted, 2, new StandingCpus { Clock = () => clock });
         versions.Store(new(0), Code, [1]);
         clock = 99;
         Fetch(versions, 1, Code, 1).ShouldBe([0]);
@@ -101,7 +101,7 @@ public sealed class CodeVersionsTests : IDisposable
     public void A_guest_sees_its_own_stores_at_once()
     {
         var versions = With(FetchModel.SdmWorst, choice: 0, cpus: 2);
-        versions.StoreByGuest(new(1), Code, [7, 8]);
+        versions.StoreByGuest(new(1), Code, [7, 8], retiredInRun: 1);
         Fetch(versions, 1, Code, 2).ShouldBe([7, 8]);
         Fetch(versions, 0, Code, 2).ShouldBe([0, 0]);
     }
@@ -119,10 +119,27 @@ public sealed class CodeVersionsTests : IDisposable
     }
 
     [Fact]
+    public void After_a_reset_no_line_is_dirty_no_cpu_offline_and_nothing_known()
+    {
+        var versions = With(FetchModel.SdmWorst, choice: 1, cpus: 2);
+        versions.TakeOffline(new(0));
+        versions.Store(new(0), Code, [1]);
+        Fetch(versions, 1, Code, 1).ShouldBe([1]);
+        versions.Reset();
+        versions.NewestEpoch.ShouldBe(0);
+        versions.IsDirty(Code).ShouldBeFalse();
+        (_memory.PageFlags[GuestMemory.PageOf(Code)] & PageFlag.Dirty).ShouldBe(0);
+
+        versions.Store(new(0), Code, [2]);
+        versions.Serialise(new(1));
+        versions.IsDirty(Code).ShouldBeTrue("CPU 0 is online again");
+    }
+
+    [Fact]
     public void Pages_that_cannot_be_executed_are_not_fetched_from()
     {
         var versions = With(FetchModel.Ideal, choice: 0, cpus: 1);
-        versions.BeginFetch(new(0), Code + GuestMemory.PageBytes);
+        versions.BeginFetch(new(0), Code + GuestMemory.PageBytes, retiredInRun: 0);
         versions.FetchByte(0).ShouldBe(-1);
     }
 
@@ -138,7 +155,7 @@ public sealed class CodeVersionsTests : IDisposable
             using var memory = new GuestMemory();
             memory.Map(Code, GuestMemory.PageBytes, PagePermissions.Read | PagePermissions.Execute);
             var choices = new SeededChoices(new((ulong)run.seed));
-            var versions = new CodeVersions(memory, FetchModel.SdmWorst with { AtomicChunkBytes = run.chunkBytes }, choices, 2, _ => 0);
+            var versions = new CodeVersions(memory, FetchModel.SdmWorst with { AtomicChunkBytes = run.chunkBytes }, choices, 2, new StandingCpus());
             var history = new List<byte[]> { memory.Read(Code, 64) };
             foreach (var (at, n, v) in run.list)
             {
@@ -161,11 +178,11 @@ public sealed class CodeVersionsTests : IDisposable
 
     private CodeVersions With(FetchModel model, int choice, int cpus) => With(model, new ConstantChoices(choice), cpus);
 
-    private CodeVersions With(FetchModel model, IChoiceSource choices, int cpus) => new(_memory, model, choices, cpus, _ => 0);
+    private CodeVersions With(FetchModel model, IChoiceSource choices, int cpus) => new(_memory, model, choices, cpus, new StandingCpus());
 
     private static byte[] Fetch(CodeVersions versions, int cpu, GuestAddress address, int length)
     {
-        versions.BeginFetch(new(cpu), address);
+        versions.BeginFetch(new(cpu), address, retiredInRun: 0);
         return [.. Enumerable.Range(0, length).Select(i => (byte)versions.FetchByte(i))];
     }
 

@@ -12,10 +12,19 @@ internal static class FetchModelView
             [
                 model.Name,
                 $"{model.AtomicChunkBytes}",
-                model.RemoteSnoop == RemoteSnoop.FlushAll ? "at once" : "when they serialise",
+                Reach(model),
                 model.StalenessBoundCycles is { } bound ? $"{ViewBuilder.Count(bound)} cycles" : model.RemoteSnoop == RemoteSnoop.FlushAll ? "-" : "any time",
                 model.BreakpointGate.ToString().ToLowerInvariant(),
                 model.Description,
             ]),
         ])).Build();
+
+    private static string Reach(FetchModel model) => model switch
+    {
+        { IcacheCoherent: false } => "when its line is maintained and they serialise",
+        { RemoteSnoop: RemoteSnoop.FlushAll } => "at once",
+        { CaptureUnit: CaptureUnit.Block } => "at their next block",
+        { QueueDepth: { } depth } => $"when they serialise, or {depth} instructions later",
+        _ => "when they serialise",
+    };
 }
