@@ -8,6 +8,7 @@ var root = new RootCommand("""
     Examples:
       livepatch patch --engine text_poke_bp_list --cpus 8
       livepatch patch --image /boot/vmlinuz-6.1.0-56-cloud-amd64 --engine text_poke_bp --cpus 4 --json
+      livepatch explore data/litmus
       livepatch kernel info /boot/vmlinuz-6.1.0-56-cloud-amd64
       livepatch notebook run notebooks/02-sync-cost.ipynb --output output --html
       livepatch jupyter install
@@ -17,6 +18,7 @@ root.Subcommands.Add(RunCommand.Create());
 root.Subcommands.Add(KernelCommand.Create());
 root.Subcommands.Add(PatchCommand.Create());
 root.Subcommands.Add(SweepCommand.Create());
+root.Subcommands.Add(ExploreCommand.Create());
 root.Subcommands.Add(NotebookCommand.Create());
 root.Subcommands.Add(JupyterCommand.Create());
 

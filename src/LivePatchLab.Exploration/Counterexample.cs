@@ -4,14 +4,14 @@ using LivePatchLab.Patching;
 namespace LivePatchLab.Exploration;
 
 /// <summary>An invariant that did not hold.</summary>
-/// <param name="Invariant">Which one; a single flag.</param>
+/// <param name="Invariant">Which one; a single flag, or none for an outcome that a scenario forbids by itself.</param>
 /// <param name="Cpu">On which CPU it was seen.</param>
 /// <param name="ClockCycles">When, by that CPU's clock.</param>
 /// <param name="Address">Where in the code, or the default where it is about no place.</param>
 /// <param name="Detail">In words, with the bytes: what was seen, and what would have been right.</param>
 public sealed record InvariantViolation(Invariants Invariant, CpuId Cpu, long ClockCycles, GuestAddress Address, string Detail)
 {
-    public override string ToString() => $"{Invariant.Show()} violated on {Cpu}: {Detail}";
+    public override string ToString() => Invariant == Invariants.None ? $"forbidden, on {Cpu}: {Detail}" : $"{Invariant.Show()} violated on {Cpu}: {Detail}";
 }
 
 /// <summary>What a line of a trace is about.</summary>

@@ -6,6 +6,9 @@ public sealed unsafe partial class Cpu
     /// <summary>Work that nobody can notice is done together with what comes after it, up to this many steps and instructions.</summary>
     private const int QuietWorkMax = 200;
 
+    /// <summary>The most that one store of guest code changes; how much it was is not known any more when it is noted.</summary>
+    private const int CodeStoreBytesMax = 16;
+
     private readonly List<ArmedInterrupt> _armed = [];
     private readonly StoreBuffer _storeBuffer = new();
     private int _armedCount;
@@ -156,7 +159,15 @@ public sealed unsafe partial class Cpu
         {
             if (RunsGuest)
             {
-                if (DoInstruction(log)) return;
+                var isAct = DoInstruction(log);
+                if (Machine.Fetch.CaptureUnit == CaptureUnit.Block)
+                {
+                    // What comes next is captured when the next store happens: whether the CPU has come here before it counts.
+                    NoteFetch(log, State->Rip, LineHistory.LineBytes);
+                    return;
+                }
+
+                if (isAct) return;
             }
             else if (_routines.Count == 0 || _routines[^1].IsBlocked || DoStep(_routines[^1], log))
             {
@@ -194,6 +205,7 @@ public sealed unsafe partial class Cpu
         if (log.Notes > before) return true;
         if (step.IsQuiet) return false;
         log.Write(AccessLog.AnyData);
+        NoteAct();
         return true;
     }
 
@@ -204,7 +216,7 @@ public sealed unsafe partial class Cpu
         State->Clock = ClockCycles;
         var before = log.Notes;
         var retired = Machine.Interpreter.RunOne(State);
-        NoteFetch(log, rip);
+        NoteFetch(log, rip, Machine.Interpreter.LastLength);
         if (Machine.Versions.FollowsEveryInstruction) log.Write(AccessLog.FloorOf(Id.Index));
         NoteData(log, Machine.Interpreter.LastTouches);
 
@@ -214,6 +226,7 @@ public sealed unsafe partial class Cpu
         if (State->Exit != ExecutionExit.Budget)
         {
             if (State->Exit == ExecutionExit.Trap) log.Write(AccessLog.InterruptFlagOf(Id.Index));
+            if (State->Exit == ExecutionExit.CodeStored) Machine.NoteCodeStore(this, new(State->StoreAddress), CodeStoreBytesMax);
             AfterGuest(Machine.InstructionCycles);
             if (State->Exit != ExecutionExit.Repeating) return true;
         }
@@ -225,14 +238,18 @@ public sealed unsafe partial class Cpu
     /// <summary>Interrupts that came on or went off by STI, CLI and POPF are acts: others' IPIs wait for them.</summary>
     private void NoteData(AccessLog log, GuestTouches touches)
     {
-        if ((touches & GuestTouches.Writes) != 0) log.Write(AccessLog.AnyData);
+        if ((touches & GuestTouches.Writes) != 0)
+        {
+            log.Write(AccessLog.AnyData);
+            NoteAct();
+        }
         else if ((touches & GuestTouches.Reads) != 0) log.Read(AccessLog.AnyData);
         if ((touches & GuestTouches.InterruptFlag) != 0) log.Write(AccessLog.InterruptFlagOf(Id.Index));
     }
 
-    private void NoteFetch(AccessLog log, ulong rip)
+    private void NoteFetch(AccessLog log, ulong rip, int length)
     {
-        var last = rip + (ulong)Math.Max(0, Machine.Interpreter.LastLength - 1);
+        var last = rip + (ulong)Math.Max(0, length - 1);
         for (var line = rip >> 6; line <= last >> 6; line++)
         {
             if (!Machine.IsVolatile(line << 6)) continue;

@@ -94,7 +94,7 @@ public sealed unsafe partial class SmpMachine
 
     internal void NoteArmed() => _hasArmed = true;
 
-    private void NoteCodeStore(Cpu cpu, GuestAddress address, int length)
+    internal void NoteCodeStore(Cpu cpu, GuestAddress address, int length)
     {
         cpu.NoteAct();
         if (Accesses is not { } log) return;

@@ -1,0 +1,34 @@
+using LivePatchLab.Machine;
+
+namespace LivePatchLab.Exploration;
+
+/// <summary>What came out of one litmus test under one model, searched in one way.</summary>
+public sealed record LitmusRow
+{
+    public required LitmusTest Test { get; init; }
+
+    public required FetchModel Model { get; init; }
+
+    /// <summary>What the file says must come out.</summary>
+    public required LitmusExpectation Expected { get; init; }
+
+    public required ExplorationResult Result { get; init; }
+
+    /// <summary>The first outcome that must be possible and was not met; null where all were.</summary>
+    public LitmusOutcome? NeverReached { get; init; }
+
+    /// <summary>That of the exploration; or <see cref="Verdict.Inconclusive"/>, where it passes and what must be possible never happens.</summary>
+    public Verdict Verdict => Result.Verdict == Verdict.Pass && NeverReached is not null ? Verdict.Inconclusive : Result.Verdict;
+
+    public bool IsAsExpected => Verdict == Expected.Verdict;
+
+    /// <summary>What was violated, "I2" or "outcome"; empty where nothing was.</summary>
+    public string Violated => Result.Counterexample is not { } found ? "" : found.Violation.Invariant == Patching.Invariants.None ? "outcome" : Patching.InvariantNames.Show(found.Violation.Invariant);
+
+    /// <summary>Why it is inconclusive; null otherwise.</summary>
+    public string? Reason => Result.Reason ?? (NeverReached is null ? null : $"nothing was violated, but what must be possible never happens: {NeverReached}");
+
+    /// <summary>True where two searches of the same test cannot both be right.</summary>
+    public bool Contradicts(LitmusRow other)
+        => (Verdict, other.Verdict) is (Verdict.Pass, Verdict.Violation) or (Verdict.Violation, Verdict.Pass);
+}
