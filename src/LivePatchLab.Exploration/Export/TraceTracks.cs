@@ -60,7 +60,8 @@ internal static class TraceTracks
 
     private static List<(string Name, string Text)> Details(TraceEntry entry)
     {
-        var details = new List<(string Name, string Text)> { ("clock", string.Create(CultureInfo.InvariantCulture, $"{entry.ClockCycles} cycles")) };
+        var details = new List<(string Name, string Text)>();
+        if (entry.ClockCycles > 0) details.Add(("clock", string.Create(CultureInfo.InvariantCulture, $"{entry.ClockCycles} cycles")));
         if (entry.DurationCycles > 0) details.Add(("takes", string.Create(CultureInfo.InvariantCulture, $"{entry.DurationCycles} cycles")));
         if (entry.Rip != default) details.Add(("rip", entry.Rip.ToString()));
         if (entry.Fetched.Count > 0) details.Add(("fetched", InstructionText.Hex([.. entry.Fetched])));

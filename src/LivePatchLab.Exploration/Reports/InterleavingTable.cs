@@ -34,7 +34,9 @@ public sealed class InterleavingTable
     {
         Example = example;
         Sites = [.. example.SiteHistory.Select(version => version.Site).Distinct().Order()];
-        var entries = EntriesOf(example);
+        // A fetch that no single version can have given is torn, whether or not whoever wrote the trace had looked at that.
+        var torn = SiteBytesReport.Of(example).SelectMany(report => report.Versions).SelectMany(version => version.Fetches).Where(fetch => !fetch.IsWhole).Select(fetch => fetch.Entry.Ordinal).ToHashSet();
+        var entries = EntriesOf(example).Select(entry => entry.Kind != TraceKind.Violation && torn.Contains(entry.Ordinal) ? entry with { IsTorn = true } : entry).ToArray();
         Cpus = [.. entries.Select(entry => entry.Cpu).Concat(Enumerable.Range(0, Math.Min(2, example.Cpus)).Select(cpu => new CpuId(cpu))).Distinct().Order()];
         var written = example.SiteHistory.ToLookup(version => version.Ordinal);
         var routines = new Dictionary<CpuId, string>();

@@ -43,7 +43,7 @@ public sealed class SiteBytesReport
         var versions = example.SiteHistory.Where(version => version.Site == site).ToArray();
         var entries = example.Entries.Where(entry => entry.Kind != TraceKind.Violation).GroupBy(entry => entry.Ordinal).ToDictionary(group => group.Key, group => group.First());
         var fetches = versions.Select(_ => new List<SiteFetch>()).ToArray();
-        foreach (var entry in example.Entries.Where(entry => entry.Fetched.Count > 0)) Assign(entry, versions, fetches);
+        foreach (var entry in example.Entries.Where(entry => entry.Fetched.Count > 0 && entry.Kind != TraceKind.Violation)) Assign(entry, versions, fetches);
         var text = new InstructionText(null);
         Versions = [.. versions.Select((version, i) => new SiteVersionReport(version, text.Of(site, [.. version.Bytes]).Text, entries.GetValueOrDefault(version.Ordinal), fetches[i]))];
     }

@@ -39,10 +39,18 @@ public sealed class InterleavingTableTests
     [Fact]
     public void What_is_neither_stale_nor_torn_is_not_said_to_be()
     {
-        var fresh = HandMade.TornCall with { Entries = [.. HandMade.TornCall.Entries.Select(entry => entry with { IsStale = false, IsTorn = false })] };
+        var fresh = HandMade.TornCall with { Entries = [.. HandMade.TornCall.Entries.Select(entry => entry with { IsStale = false, IsTorn = false, Fetched = [.. entry.Fetched.Take(3)] })] };
         new InterleavingTable(HandMade.TornCall).Rows[4].Text.ShouldEndWith(" <- torn");
         new InterleavingTable(fresh).Rows.ShouldAllBe(row => !row.Text.Contains("<-", StringComparison.Ordinal));
         new InterleavingTable(HandMade.ManyCpus).Rows[3].Text.ShouldEndWith(" <- stale");
+    }
+
+    [Fact]
+    public void A_fetch_that_no_version_of_the_site_can_have_given_is_torn_though_the_trace_does_not_say_so()
+    {
+        var unsaid = HandMade.TornCall with { Entries = [.. HandMade.TornCall.Entries.Select(entry => entry with { IsTorn = false })] };
+        new InterleavingTable(unsaid).Rows.Select(row => row.Entry.IsTorn).ShouldBe([false, false, false, false, true, false]);
+        new InterleavingTable(HandMade.ManyCpus).Rows.ShouldAllBe(row => !row.Entry.IsTorn);
     }
 
     private static Counterexample Random(int seed, int[] sizes)
