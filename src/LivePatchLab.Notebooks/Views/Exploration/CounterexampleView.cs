@@ -17,6 +17,9 @@ internal static class CounterexampleView
 
     private const int FileNameMax = 60;
 
+    /// <summary>More CPUs than that share one column.</summary>
+    private const int ColumnsMax = 4;
+
     public static HtmlFragment Of(Counterexample example)
     {
         var view = new ViewBuilder().Headline(example.Scenario, $", under {example.Model}: found after {Plural(example.Executions, "execution")}, {Plural(example.Decisions.Count, "decision")}");
@@ -53,36 +56,38 @@ internal static class CounterexampleView
 
     private static string Html(InterleavingTable table)
     {
+        IReadOnlyList<CpuId?> columns = table.Cpus.Count > ColumnsMax ? [null] : [.. table.Cpus.Select(cpu => (CpuId?)cpu)];
         var html = new StringBuilder("<table><thead><tr><th style=\"text-align:right\">#</th>");
-        foreach (var cpu in table.Cpus) html.Append("<th scope=\"col\" style=\"text-align:left\">").Append(cpu).Append("</th>");
+        foreach (var column in columns) html.Append("<th scope=\"col\" style=\"text-align:left\">").Append(column?.ToString() ?? "CPUs").Append("</th>");
         if (table.Sites.Count > 0) html.Append("<th scope=\"col\" style=\"text-align:left\">").Append(table.Sites.Count > 1 ? "sites" : "site").Append("</th>");
         html.Append("</tr></thead><tbody>");
-        if (table.AtStart.Any()) Row(html, table, "", null, "", table.AtStart);
+        if (table.AtStart.Any()) Row("", null, "<td></td>", table.AtStart);
         foreach (var row in table.Rows)
         {
-            if (row.RoutineBegins is { } routine) Row(html, table, "", row.Entry.Cpu, $"<td style=\"{Cell};opacity:0.75\"><em>{HtmlText.Escape(routine)}</em></td>", []);
-            Row(html, table, Count(row.Entry.Ordinal), row.Entry.Cpu, $"<td style=\"{Cell};padding-left:1.6rem{StyleOf(row)}\">{HtmlText.Escape(row.Text)}</td>", row.Written);
+            var who = columns[0] is null ? $"{row.Entry.Cpu}: " : "";
+            if (row.RoutineBegins is { } routine) Row("", row.Entry.Cpu, $"<td style=\"{Cell};opacity:0.75\"><em>{HtmlText.Escape(who + routine)}</em></td>", []);
+            Row(Count(row.Entry.Ordinal), row.Entry.Cpu, $"<td style=\"{Cell};padding-left:1.6rem{StyleOf(row)}\">{HtmlText.Escape(who + row.Text)}</td>", row.Written);
         }
 
         html.Append("</tbody></table>");
         if (table.Sites.Count > 1) html.Append("<p>").Append(string.Join(", ", table.Sites.Select(site => $"{table.NameOf(site)} = <code>{site}</code>"))).Append("</p>");
         return html.ToString();
-    }
 
-    private const string Cell = CodeStyle.Cell + ";white-space:pre-wrap;vertical-align:top;max-width:26rem";
-
-    private static void Row(StringBuilder html, InterleavingTable table, string number, CpuId? cpu, string cell, IEnumerable<SiteVersion> written)
-    {
-        html.Append("<tr><td style=\"text-align:right;vertical-align:top\">").Append(number).Append("</td>");
-        foreach (var column in table.Cpus) html.Append(column == cpu ? cell : "<td></td>");
-        if (table.Sites.Count > 0)
+        void Row(string number, CpuId? cpu, string cell, IEnumerable<SiteVersion> written)
         {
-            html.Append("<td style=\"").Append(CodeStyle.Cell).Append(";vertical-align:top\">")
-                .Append(string.Join("<br/>", written.Select(version => version.Bytes is [BreakpointState.Int3, ..] ? $"<strong>{table.Show(version)}</strong>" : table.Show(version)))).Append("</td>");
-        }
+            html.Append("<tr><td style=\"text-align:right;vertical-align:top\">").Append(number).Append("</td>");
+            foreach (var column in columns) html.Append(column is null || column == cpu ? cell : "<td></td>");
+            if (table.Sites.Count > 0)
+            {
+                html.Append("<td style=\"").Append(CodeStyle.Cell).Append(";vertical-align:top\">")
+                    .Append(string.Join("<br/>", written.Select(version => version.Bytes is [BreakpointState.Int3, ..] ? $"<strong>{table.Show(version)}</strong>" : table.Show(version)))).Append("</td>");
+            }
 
-        html.Append("</tr>");
+            html.Append("</tr>");
+        }
     }
+
+    private const string Cell = CodeStyle.Cell + ";white-space:pre-wrap;overflow-wrap:anywhere;vertical-align:top";
 
     private static string StyleOf(InterleavingRow row) => row.Entry switch
     {
@@ -110,15 +115,15 @@ internal static class CounterexampleView
         name = name.Length == 0 ? "counterexample" : name[..Math.Min(name.Length, FileNameMax)].Trim('-');
         var links = new[]
         {
-            (Name: name + PerfettoTrace.FileExtension, Type: "application/octet-stream", What: "for ui.perfetto.dev", Bytes: BytesOf(stream => PerfettoTrace.Write(example, stream))),
-            (Name: name + ChromeTrace.FileExtension, Type: "application/json", What: "Chrome's trace format", Bytes: BytesOf(stream => ChromeTrace.Write(example, stream))),
+            (Name: name + PerfettoTrace.FileExtension, Type: "application/octet-stream", What: "Trace for ui.perfetto.dev", Bytes: BytesOf(stream => PerfettoTrace.Write(example, stream))),
+            (Name: name + ChromeTrace.FileExtension, Type: "application/json", What: "Trace in Chrome's format", Bytes: BytesOf(stream => ChromeTrace.Write(example, stream))),
         };
         var methods = "SavePerfetto(path) and SaveChromeTrace(path) of the counterexample write it for trace viewers.";
         var html = new StringBuilder("<p>");
         foreach (var link in links.Where(link => link.Bytes.Length <= LinkBytesMax))
         {
             html.Append("<a download=\"").Append(link.Name).Append("\" href=\"data:").Append(link.Type).Append(";base64,").Append(Convert.ToBase64String(link.Bytes)).Append("\">")
-                .Append(link.Name).Append("</a> (").Append(link.What).Append(") ");
+                .Append(HtmlText.Escape(link.What)).Append("</a>. ");
         }
 
         view.Part(html.Append(methods).Append("</p>").ToString(), methods);

@@ -13,13 +13,13 @@ namespace LivePatchLab.Notebooks;
 /// </summary>
 internal sealed partial class LanesDrawing
 {
-    /// <summary>So many entries stand side by side.</summary>
-    private const int LineEntries = 9;
+    /// <summary>So many entries stand side by side at most.</summary>
+    private const int LineEntriesMax = 9;
 
     private const int SitesMax = 4;
     private const double Left = 62;
     private const double Right = SvgCanvas.Width - 14;
-    private const double SlotWidth = (Right - Left) / LineEntries;
+    private const double SlotWidth = (Right - Left) / LineEntriesMax;
     private const double BoxHeight = 54;
     private const double LaneHeight = BoxHeight + 18;
     private const double StripHeight = 20;
@@ -31,11 +31,16 @@ internal sealed partial class LanesDrawing
     private readonly SvgCanvas _svg = new();
     private readonly Dictionary<int, int> _placeOf = [];
     private readonly GuestAddress[] _sites;
+    private readonly int _lines;
+    private readonly int _lineEntries;
 
     public LanesDrawing(InterleavingTable table)
     {
         _table = table;
         _sites = [.. table.Sites.Take(SitesMax)];
+        // No line is left with a single box when the others can spare some.
+        _lines = (table.Rows.Count + LineEntriesMax - 1) / LineEntriesMax;
+        _lineEntries = (table.Rows.Count + _lines - 1) / _lines;
         foreach (var (place, row) in table.Rows.Index()) _placeOf.TryAdd(row.Entry.Ordinal, place);
     }
 
@@ -48,13 +53,12 @@ internal sealed partial class LanesDrawing
     {
         _svg.Title(title);
         var top = Legend(46) + 8;
-        var lines = (_table.Rows.Count + LineEntries - 1) / LineEntries;
-        for (var line = 0; line < lines; line++) Line(line, top + (line * LineHeight));
+        for (var line = 0; line < _lines; line++) Line(line, top + (line * LineHeight));
         foreach (var row in _table.Rows.Where(row => row.Entry.CausedBy is not null)) Arrow(row, top);
-        return _svg.ToSvg(top + (lines * LineHeight) - LineGap + 8, label);
+        return _svg.ToSvg(top + (_lines * LineHeight) - LineGap + 8, label);
     }
 
-    private double XOf(int place) => Left + (place % LineEntries * SlotWidth);
+    private double XOf(int place) => Left + (place % _lineEntries * SlotWidth);
 
     private double LaneOf(CpuId cpu, double top) => top + (_table.Cpus.Index().First(each => each.Item == cpu).Index * LaneHeight);
 
@@ -91,8 +95,8 @@ internal sealed partial class LanesDrawing
 
     private void Line(int line, double top)
     {
-        var first = line * LineEntries;
-        var count = Math.Min(LineEntries, _table.Rows.Count - first);
+        var first = line * _lineEntries;
+        var count = Math.Min(_lineEntries, _table.Rows.Count - first);
         foreach (var cpu in _table.Cpus)
         {
             var middle = LaneOf(cpu, top) + 14 + (BoxHeight / 2);
@@ -151,11 +155,11 @@ internal sealed partial class LanesDrawing
     {
         if (!_placeOf.TryGetValue(row.Entry.CausedBy!.Value, out var from)) return;
         var to = _placeOf[row.Entry.Ordinal];
-        if (from >= to || from / LineEntries != to / LineEntries) return;
-        var line = top + (from / LineEntries * LineHeight);
+        if (from >= to || from / _lineEntries != to / _lineEntries) return;
+        var line = top + (from / _lineEntries * LineHeight);
         var (y1, y2) = (LaneOf(_table.Rows[from].Entry.Cpu, line) + 14, LaneOf(row.Entry.Cpu, line) + 14);
-        if (y1 < y2) Arrow(XOf(from) + (SlotWidth * 0.75), y1 + BoxHeight, XOf(to) + (SlotWidth * 0.75), y2);
-        else if (y1 > y2) Arrow(XOf(from) + (SlotWidth * 0.75), y1, XOf(to) + (SlotWidth * 0.75), y2 + BoxHeight);
+        if (y1 < y2) Arrow(XOf(from) + (SlotWidth * 0.75), y1 + BoxHeight, XOf(to) + (SlotWidth * 0.9), y2);
+        else if (y1 > y2) Arrow(XOf(from) + (SlotWidth * 0.75), y1, XOf(to) + (SlotWidth * 0.9), y2 + BoxHeight);
     }
 
     private void Arrow(double x1, double y1, double x2, double y2)
