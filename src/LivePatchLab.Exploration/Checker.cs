@@ -12,6 +12,9 @@ public abstract class Checker
     /// <summary>The one that it watches.</summary>
     public abstract Invariants Invariant { get; }
 
+    /// <summary>True for one that looks at <see cref="OnStep"/>; telling it of steps takes time.</summary>
+    public virtual bool WantsSteps => false;
+
     /// <summary>A new execution has been set up; nothing has run yet.</summary>
     public virtual void Begin(ScenarioRun run)
     {

@@ -22,6 +22,9 @@ public sealed class ScenarioRun
     /// <summary>True once the patcher has returned.</summary>
     public bool IsPatched { get; private set; }
 
+    /// <summary>True when the protocol has said that it failed: then old code may stand where new code should.</summary>
+    public bool HasFailed { get; set; }
+
     /// <summary>What was violated first, or null.</summary>
     public InvariantViolation? Violation { get; private set; }
 
@@ -45,6 +48,7 @@ public sealed class ScenarioRun
         Kernel = new(Machine);
         _sites.Clear();
         IsPatched = false;
+        HasFailed = false;
         Violation = null;
     }
 

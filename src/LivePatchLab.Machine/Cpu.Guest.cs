@@ -47,7 +47,7 @@ public sealed unsafe partial class Cpu
                 TakeTrap();
                 break;
             case ExecutionExit.Halt:
-                Activity = CpuActivity.Halted;
+                if (!TryFinishGuestCall()) Activity = CpuActivity.Halted;
                 break;
             case ExecutionExit.Syscall:
                 Machine.DoSystemCall(this);
@@ -117,6 +117,9 @@ public sealed unsafe partial class Cpu
 
         ClockCycles += Machine.Costs.InterruptExit.Cycles;
         Serialise(SerialisingEvents.InterruptReturn);
+
+        // Any IRET lets the next NMI in, that of an exception taken inside an NMI's handler too (SDM volume 3, "Handling Multiple NMIs").
+        IsNmiBlocked = false;
         Rip = frame.Rip;
         State->Registers[4] = frame.Rsp.Value;
         Rflags = frame.Rflags;

@@ -8,7 +8,9 @@ public sealed unsafe partial class Cpu
     /// <summary>Sends one function-call IPI to each other CPU that is online.</summary>
     internal void SendToOthers(IpiRound round)
     {
+        DrainStores();
         round.Begin(this);
+        Machine.Accesses?.Release(round.SentThing);
         var costs = Machine.Costs;
         var (sendCycles, latencyCycles, jitter) = (costs.IpiSend.Cycles, costs.IpiLatency.Cycles, (int)costs.IpiJitter.Cycles);
         var clock = ClockCycles;

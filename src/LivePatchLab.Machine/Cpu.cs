@@ -152,7 +152,10 @@ public sealed unsafe partial class Cpu
     /// <summary>An event of a kind that may serialise has happened on this CPU: where the fetch model says so, it forgets older code.</summary>
     public void Serialise(SerialisingEvents what)
     {
-        if (Machine.Fetch.Serialises(what)) Machine.Versions.Serialise(Id);
+        if (!Machine.Fetch.Serialises(what)) return;
+        DrainStores();
+        Machine.Accesses?.Write(AccessLog.FloorOf(Id.Index));
+        Machine.Versions.Serialise(Id);
     }
 
     /// <summary>Makes the running routine wait until <see cref="Wake"/>. Called from <see cref="KernelStep.Execute"/>.</summary>
@@ -170,6 +173,7 @@ public sealed unsafe partial class Cpu
     /// <param name="clockCycles">When what it waited for became visible to this CPU.</param>
     public void Wake(KernelRoutine routine, long clockCycles)
     {
+        Machine.Accesses?.Release(AccessLog.WakeOf(Id.Index));
         routine.IsBlocked = false;
         routine.WakeClockCycles = clockCycles;
         Machine.Reconsider(this);
@@ -222,6 +226,7 @@ public sealed unsafe partial class Cpu
                 {
                     if (!KeepBusy(routine)) return;
                 }
+                else if (routine.Kind == RoutineKind.GuestCall) RunGuest();
                 else if (!routine.IsBlocked) Step(routine);
                 else if (!AwaitIpi()) return;
             }
@@ -315,6 +320,12 @@ public sealed unsafe partial class Cpu
             case RoutineKind.Interrupt:
                 routine.Round!.Acknowledge(ClockCycles);
                 LeaveInterrupt(routine.EnteredClockCycles);
+                break;
+            case RoutineKind.DeviceInterrupt:
+                LeaveInterrupt(routine.EnteredClockCycles);
+                break;
+            case RoutineKind.NonMaskableInterrupt:
+                FinishNmi(routine);
                 break;
             case RoutineKind.Trap:
                 FinishTrap(routine);

@@ -59,6 +59,7 @@ public sealed unsafe partial class SmpMachine : IDisposable
         Costs = options.Costs;
         Fetch = options.Fetch;
         Choices = options.Choices;
+        MemoryOrder = options.MemoryOrder;
         InstructionCycles = Costs.Instruction.Cycles;
         _quantumCyclesMax = options.QuantumCyclesMax;
         Memory = new();
@@ -210,7 +211,10 @@ public sealed unsafe partial class SmpMachine : IDisposable
     public bool TryStoreCode(Cpu cpu, GuestAddress address, ReadOnlySpan<byte> bytes)
     {
         if (!Memory.IsMapped(address, bytes.Length)) return false;
+        // Stores leave the buffer in their order, unless the order is only partial.
+        if (MemoryOrder == MemoryOrder.TotalStoreOrder) cpu.DrainStores();
         Versions.Store(cpu.Id, address, bytes);
+        NoteCodeStore(cpu, address, bytes.Length);
         Events.RaiseCodeStored(cpu, address, bytes.Length);
         return true;
     }
@@ -245,7 +249,7 @@ public sealed unsafe partial class SmpMachine : IDisposable
     /// <summary>Something about a CPU has changed: finds out anew whether and when it can go on.</summary>
     internal void Reconsider(Cpu cpu)
     {
-        if (cpu.Id.Index == _running) return;
+        if (cpu.Id.Index == _running || Accesses is not null) return;
         if (cpu.ReadyClock is not { } clock)
         {
             _ready.Remove(cpu.Id.Index);

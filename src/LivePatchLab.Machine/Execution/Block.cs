@@ -43,9 +43,11 @@ internal unsafe struct BlockHeader
 }
 
 /// <summary>An instruction decoded to be run alone: for dirty lines, and for accesses that are not plain.</summary>
-internal sealed unsafe class SingleOp(byte[] bytes, Op* op)
+internal sealed unsafe class SingleOp(byte[] bytes, Op* op, GuestTouches touches)
 {
     public byte[] Bytes => bytes;
+
+    public GuestTouches Touches => touches;
 
     public Op* Op => op;
 }

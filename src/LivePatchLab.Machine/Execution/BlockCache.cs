@@ -96,7 +96,7 @@ internal sealed unsafe class BlockCache : IDisposable
             return null;
         }
 
-        var single = new SingleOp(fetch.Fetched.ToArray(), _builder.BuildSingle(_instructions[0]));
+        var single = new SingleOp(fetch.Fetched.ToArray(), _builder.BuildSingle(_instructions[0]), InstructionTouches.Of(_instructions[0]));
         singles.Add(single);
         DecodedSingles++;
         return single;

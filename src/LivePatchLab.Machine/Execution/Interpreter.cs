@@ -14,6 +14,7 @@ internal sealed unsafe class Interpreter : IDisposable
     private readonly BlockCache _cache;
     private readonly MemoryFetch _memoryFetch;
     private readonly ModelFetch _modelFetch;
+    private SingleOp? _lastSingle;
 
     public Interpreter(GuestMemory memory, ICodeSource code)
     {
@@ -78,6 +79,39 @@ internal sealed unsafe class Interpreter : IDisposable
         cpu->Generation = _cache.Generation;
         if (op != null) cpu->Rip = op->Address;
         return instructions - budget;
+    }
+
+    /// <summary>What the instruction that <see cref="RunOne"/> ran last does to the world outside the registers.</summary>
+    public GuestTouches LastTouches { get; private set; }
+
+    /// <summary>Bytes of that instruction; 0 where it could not be fetched.</summary>
+    public int LastLength => _lastSingle?.Bytes.Length ?? 0;
+
+    /// <summary>The bytes of that instruction as the CPU was given them.</summary>
+    public ReadOnlySpan<byte> LastBytes => _lastSingle is null ? default : _lastSingle.Bytes;
+
+    /// <summary>
+    /// Retires one instruction, fetched through the model whether its line is dirty or not, and returns 1, or 0 where it trapped. A machine that goes one transition
+    /// at a time stops behind every instruction, so blocks would only be in the way.
+    /// </summary>
+    public long RunOne(CpuState* cpu)
+    {
+        cpu->Exit = ExecutionExit.Budget;
+        cpu->RunLength = 1;
+        cpu->BudgetBeyond = 0;
+        cpu->Current = null;
+        _lastSingle = null;
+        LastTouches = GuestTouches.Nothing;
+        if (SingleStep.TryRaiseDue(cpu)) return 0;
+        var step = SingleStep.Begin(cpu);
+        var budget = 1L;
+        _modelFetch.Cpu = new CpuId(cpu->CpuIndex);
+        _modelFetch.Begin(cpu->Rip);
+        if (TryRunSingle(cpu, _modelFetch, ref budget)) SetRipToNext(cpu);
+        step.End(cpu, isRetired: budget == 0);
+        cpu->Current = null;
+        if (_lastSingle is { } single) LastTouches = single.Touches;
+        return 1 - budget;
     }
 
     public void Dispose() => _cache.Dispose();
@@ -169,14 +203,27 @@ internal sealed unsafe class Interpreter : IDisposable
     /// </summary>
     private Op* RunAlone(CpuState* cpu, InstructionFetch fetch, ref long budget)
     {
+        if (!TryRunSingle(cpu, fetch, ref budget)) return null;
+        return cpu->Reason switch
+        {
+            LeaveReason.OutOfBudget => cpu->Current,
+            LeaveReason.UnlinkedEdge => FollowEdge(cpu),
+            _ => null,
+        };
+    }
+
+    /// <summary>The same, without looking for what comes after it; false when RIP says that, and the run's exit why it should end here.</summary>
+    private bool TryRunSingle(CpuState* cpu, InstructionFetch fetch, ref long budget)
+    {
         var rip = cpu->Rip;
         var single = _cache.FindSingle(rip, fetch);
         if (single is null)
         {
             FetchFault(cpu);
-            return null;
+            return false;
         }
 
+        _lastSingle = single;
         if (FetchObserver is { } observer && fetch == _modelFetch && (_cache.IsDirty(rip) || _cache.IsDirty(fetch.EndAddress - 1)))
             observer.OnDirtyFetch(cpu->CpuIndex, new GuestAddress(rip), single.Bytes);
 
@@ -189,23 +236,21 @@ internal sealed unsafe class Interpreter : IDisposable
         if (cpu->StoreBytes != 0)
         {
             if (cpu->Exit == ExecutionExit.Trap) cpu->StoreBytes = 0;
-            else if (CarefulAccess.Commit(cpu, _code)) return StopAfterCodeStore(cpu);
+            else if (CarefulAccess.Commit(cpu, _code))
+            {
+                SetRipToNext(cpu);
+                cpu->Exit = ExecutionExit.CodeStored;
+                return false;
+            }
         }
 
-        return cpu->Reason switch
-        {
-            LeaveReason.OutOfBudget => cpu->Current,
-            LeaveReason.UnlinkedEdge => FollowEdge(cpu),
-            _ => null,
-        };
+        return true;
     }
 
-    private static Op* StopAfterCodeStore(CpuState* cpu)
+    private static void SetRipToNext(CpuState* cpu)
     {
         if (cpu->Reason == LeaveReason.OutOfBudget) cpu->Rip = cpu->Current->Address;
         else if (cpu->Reason == LeaveReason.UnlinkedEdge) cpu->Rip = (ulong)cpu->Current->Immediate;
-        cpu->Exit = ExecutionExit.CodeStored;
-        return null;
     }
 
     private void FetchFault(CpuState* cpu)

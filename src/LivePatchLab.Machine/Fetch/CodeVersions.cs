@@ -103,6 +103,17 @@ internal sealed unsafe class CodeVersions : ICodeSource
         if (!_offline[cpu.Index]) LeaveBehind();
     }
 
+    /// <summary>As at the start: one version of everything. Memory is the caller's affair.</summary>
+    public void Reset()
+    {
+        _newestEpoch = 0;
+        Array.Clear(_floors);
+        Array.Clear(_offline);
+        _onlineCount = _floors.Length;
+        _behindCount = 1;
+        LeaveBehind();
+    }
+
     /// <summary>A CPU that will never fetch again does not keep lines dirty.</summary>
     public void TakeOffline(CpuId cpu)
     {

@@ -25,5 +25,9 @@ public class CallFunction(IpiFunction function, bool wait) : KernelStep
         return sent + waited + Resume(cpu);
     }
 
-    protected internal override long Resume(Cpu cpu) => _round!.Targets * cpu.Machine.Costs.AcknowledgeRead.Cycles;
+    protected internal override long Resume(Cpu cpu)
+    {
+        cpu.Machine.Accesses?.Acquire(_round!.AcknowledgedThing);
+        return _round!.Targets * cpu.Machine.Costs.AcknowledgeRead.Cycles;
+    }
 }

@@ -8,5 +8,13 @@ public sealed class Delay(long cycles, string what = "work") : KernelStep
 
     public override string Describe() => $"{what}, {Cycles} cycle{(Cycles == 1 ? "" : "s")}";
 
-    protected internal override long Execute(Cpu cpu) => Cycles;
+    protected internal override bool IsQuiet => true;
+
+    protected internal override long Execute(Cpu cpu)
+    {
+        // Time that passes makes code fresh, where a model says so.
+        if (cpu.Machine.Accesses is { } log && Cycles > 0 && cpu.Machine.Fetch.StalenessBoundCycles is not null)
+            foreach (var other in cpu.Machine.Cpus) log.Write(AccessLog.FloorOf(other.Id.Index));
+        return Cycles;
+    }
 }

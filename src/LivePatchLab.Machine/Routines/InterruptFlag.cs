@@ -18,6 +18,7 @@ public sealed class InterruptFlag : KernelStep
     protected internal override long Execute(Cpu cpu)
     {
         cpu.InterruptsEnabled = _enable;
+        cpu.Machine.Accesses?.Write(AccessLog.InterruptFlagOf(cpu.Id.Index));
         return cpu.Machine.Costs.Instruction;
     }
 }

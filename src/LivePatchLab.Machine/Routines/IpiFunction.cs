@@ -26,6 +26,11 @@ internal sealed class IpiRound(IpiFunction function)
     /// <summary>The initiator's clock when it began to send.</summary>
     public long SentClockCycles { get; private set; }
 
+    /// <summary>What the taking of the IPI comes after, for those who order transitions; and what the initiator's going on comes after.</summary>
+    public uint SentThing { get; private set; }
+
+    public uint AcknowledgedThing => SentThing + 1;
+
     public int Targets { get; set; }
 
     public int Pending { get; set; }
@@ -43,11 +48,13 @@ internal sealed class IpiRound(IpiFunction function)
         Waiter = null;
         Targets = 0;
         LastAcknowledgedCycles = 0;
+        if (initiator.Machine.Accesses is not null) SentThing = initiator.NextRoundThing();
     }
 
     public void Acknowledge(long clockCycles)
     {
         if (clockCycles > LastAcknowledgedCycles) LastAcknowledgedCycles = clockCycles;
+        Initiator.Machine.Accesses?.Release(AcknowledgedThing);
         if (--Pending == 0 && Waiter is not null) Initiator.Wake(Waiter, LastAcknowledgedCycles);
     }
 }

@@ -4,6 +4,7 @@ namespace LivePatchLab.Machine;
 public sealed class KernelLock(string name)
 {
     private readonly Queue<(Cpu Cpu, KernelRoutine Routine)> _waiting = new();
+    private readonly uint _thing = AccessLog.ThingNamed(name);
 
     public string Name { get; } = name;
 
@@ -25,12 +26,18 @@ public sealed class KernelLock(string name)
 
     internal void Take(Cpu cpu)
     {
+        cpu.DrainStores();
+        cpu.Machine.Accesses?.Write(_thing);
+        cpu.NoteAct();
         if (Owner is null) Owner = cpu.Id;
         else _waiting.Enqueue((cpu, cpu.Block()));
     }
 
     internal void Give(Cpu cpu)
     {
+        cpu.DrainStores();
+        cpu.Machine.Accesses?.Write(_thing);
+        cpu.NoteAct();
         if (Owner != cpu.Id) throw new InvalidOperationException($"{cpu.Id} gives up {Name}, which {Owner?.ToString() ?? "nobody"} holds");
         if (!_waiting.TryDequeue(out var next))
         {

@@ -44,6 +44,12 @@ public sealed class KernelRoutine
 
     internal long EnteredClockCycles { get; init; }
 
+    /// <summary>What the guest did before it was made to run a function for a kernel routine.</summary>
+    internal GuestContext? SetAside { get; init; }
+
+    /// <summary>An NMI's handler that has copied its frame away from where the next NMI would write its own.</summary>
+    internal bool HasOwnFrame { get; set; }
+
     /// <summary>Goes on to the next step, into subroutines and out of them; false at the end.</summary>
     internal bool MoveNext()
     {
@@ -69,5 +75,10 @@ internal enum RoutineKind
 {
     Task,
     Interrupt,
+    DeviceInterrupt,
+    NonMaskableInterrupt,
     Trap,
+
+    /// <summary>No steps: guest code that the routine below it has called.</summary>
+    GuestCall,
 }

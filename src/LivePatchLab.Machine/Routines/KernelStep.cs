@@ -10,6 +10,9 @@ public abstract class KernelStep
     /// <summary>What the step is, in a few words, for traces: "int3 -> ffffffff81001c10".</summary>
     public abstract string Describe();
 
+    /// <summary>True for a step that nobody else can notice, and that notices nobody: exploration need not come between it and its neighbours.</summary>
+    protected internal virtual bool IsQuiet => false;
+
     /// <summary>Does the step on a CPU. A step that must wait calls <see cref="Cpu.Block"/>.</summary>
     /// <returns>The cycles that it takes, without any waiting.</returns>
     protected internal abstract long Execute(Cpu cpu);

@@ -3,9 +3,11 @@ namespace LivePatchLab.Machine;
 /// <summary>A variable of kernel code that several CPUs share. It is read and written by steps only.</summary>
 public sealed class KernelVariable<T>(string name, T initial)
 {
-    private readonly List<(Cpu Cpu, KernelRoutine Routine, Func<T, bool> Until)> _spinning = [];
+    private List<(Cpu Cpu, KernelRoutine Routine, Func<T, bool> Until)>? _spinning;
 
     public string Name { get; } = name;
+
+    internal uint Thing { get; } = AccessLog.ThingNamed(name);
 
     /// <summary>The value in memory, for tests and views; a routine reads it by <see cref="Load"/>.</summary>
     public T Value { get; private set; } = initial;
@@ -22,9 +24,26 @@ public sealed class KernelVariable<T>(string name, T initial)
     /// <summary>A step that reads the variable again and again until it holds what is wanted.</summary>
     public KernelStep SpinUntil(string what, Func<T, bool> until) => new SpinVariable<T>(this, until, what);
 
+    /// <summary>A plain store: at once, or through the CPU's store buffer.</summary>
+    internal void Store(Cpu writer, T value)
+    {
+        if (writer.Machine.MemoryOrder == MemoryOrder.SequentiallyConsistent) Write(writer, value);
+        else writer.Buffer(new BufferedVariable<T>(this, value));
+    }
+
+    /// <summary>What this CPU sees: its own youngest store, or what all see.</summary>
+    internal T Read(Cpu reader)
+    {
+        reader.Machine.Accesses?.Read(Thing);
+        return reader.YoungestStoreOf(this) is BufferedVariable<T> own ? own.Value : Value;
+    }
+
     internal void Write(Cpu writer, T value)
     {
+        writer.Machine.Accesses?.Write(Thing);
+        writer.NoteAct();
         Value = value;
+        if (_spinning is null) return;
         for (var i = _spinning.Count - 1; i >= 0; i--)
         {
             var (cpu, routine, until) = _spinning[i];
@@ -36,8 +55,10 @@ public sealed class KernelVariable<T>(string name, T initial)
 
     internal void Spin(Cpu cpu, Func<T, bool> until)
     {
+        cpu.DrainStores();
+        cpu.Machine.Accesses?.Read(Thing);
         if (until(Value)) return;
-        _spinning.Add((cpu, cpu.Block(), until));
+        (_spinning ??= []).Add((cpu, cpu.Block(), until));
     }
 
     internal static string Show(T value) => value switch
@@ -58,7 +79,7 @@ public sealed class LoadVariable<T>(KernelVariable<T> variable) : KernelStep
 
     protected internal override long Execute(Cpu cpu)
     {
-        Value = variable.Value;
+        Value = variable.Read(cpu);
         return cpu.Machine.Costs.VariableAccess;
     }
 }
@@ -69,9 +90,23 @@ internal sealed class StoreVariable<T>(KernelVariable<T> variable, T value) : Ke
 
     protected internal override long Execute(Cpu cpu)
     {
-        variable.Write(cpu, value);
+        variable.Store(cpu, value);
         return cpu.Machine.Costs.VariableAccess.Cycles;
     }
+}
+
+/// <summary>A store to a variable that the others do not see yet.</summary>
+internal sealed class BufferedVariable<T>(KernelVariable<T> variable, T value) : BufferedStore
+{
+    public T Value => value;
+
+    public override object Variable => variable;
+
+    public override uint Thing => variable.Thing;
+
+    public override void Commit(Cpu cpu) => variable.Write(cpu, value);
+
+    public override string Describe() => $"{variable.Name} = {KernelVariable<T>.Show(value)} reaches memory";
 }
 
 internal sealed class UpdateVariable<T>(KernelVariable<T> variable, Func<T, T> change, string what) : KernelStep
@@ -80,6 +115,7 @@ internal sealed class UpdateVariable<T>(KernelVariable<T> variable, Func<T, T> c
 
     protected internal override long Execute(Cpu cpu)
     {
+        cpu.DrainStores();
         variable.Write(cpu, change(variable.Value));
         return cpu.Machine.Costs.VariableAccess.Cycles;
     }

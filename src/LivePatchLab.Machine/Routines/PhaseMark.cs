@@ -7,6 +7,8 @@ public sealed class PhaseMark(string phase) : KernelStep
 
     public override string Describe() => $"-- {Phase}";
 
+    protected internal override bool IsQuiet => true;
+
     protected internal override long Execute(Cpu cpu)
     {
         cpu.Machine.Accounts.Enter(Phase, cpu.ClockCycles);

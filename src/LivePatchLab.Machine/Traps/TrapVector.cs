@@ -9,6 +9,9 @@ public enum TrapVector
     /// <summary>#DB, from RFLAGS.TF or INT1; RIP is behind the instruction.</summary>
     Debug = 1,
 
+    /// <summary>NMI; as a fault, one whose frame the next NMI has overwritten.</summary>
+    NonMaskableInterrupt = 2,
+
     /// <summary>#BP, from INT3; RIP is behind it.</summary>
     Breakpoint = 3,
 
@@ -38,6 +41,7 @@ public static class TrapVectors
     {
         TrapVector.DivideError => "#DE",
         TrapVector.Debug => "#DB",
+        TrapVector.NonMaskableInterrupt => "NMI",
         TrapVector.Breakpoint => "#BP",
         TrapVector.Overflow => "#OF",
         TrapVector.InvalidOpcode => "#UD",

@@ -1,0 +1,146 @@
+using LivePatchLab.Machine;
+
+namespace LivePatchLab.Exploration;
+
+/// <summary>
+/// All executions, deepest decision first. Of executions that differ only in the order of transitions that commute, one is run: dynamic
+/// partial-order reduction (Flanagan and Godefroid, POPL 2005) says where another order is worth trying, and sleep sets (Godefroid, LNCS 1032, 1996) keep an
+/// order from being tried twice. What a fetch may see is not reduced: every version is tried.
+/// </summary>
+/// <param name="reduces">False to run every interleaving: for small scenarios, and to test the reduction.</param>
+public sealed class DepthFirst(bool reduces = true) : IStrategy
+{
+    public string Name => "depth-first";
+
+    public bool IsRandom => false;
+
+    public ISearch Begin(Seed seed) => new DepthFirstSearch(reduces);
+}
+
+internal sealed class DepthFirstSearch(bool reduces) : ISearch
+{
+    private readonly List<DepthFirstNode> _stack = [];
+    private readonly Stack<DepthFirstNode> _spare = new();
+    private readonly List<Transition> _actors = [];
+
+    /// <summary>How many nodes of the stack are as they were in the execution before.</summary>
+    private int _known;
+    private int _depth;
+    private int _position;
+
+    public string Bound => reduces ? "all interleavings" : "all interleavings, one by one";
+
+    public bool IsExhaustive => true;
+
+    public bool TryBegin(long ordinal)
+    {
+        if (ordinal > 0 && !MoveOn()) return false;
+        _depth = -1;
+        _position = 0;
+        return true;
+    }
+
+    public void Repeat(long ordinal)
+    {
+        _known = _stack.Count;
+        _depth = -1;
+        _position = 0;
+    }
+
+    public int ChooseTransition(List<Transition> enabled)
+    {
+        _depth++;
+        _position = 0;
+        if (_depth < _stack.Count) return _stack[_depth].Chosen;
+
+        if (enabled.Count > DepthFirstNode.TransitionsMax) throw new InvalidOperationException($"{enabled.Count} transitions at once: depth-first search looks at {DepthFirstNode.TransitionsMax}");
+        var node = _spare.TryPop(out var spare) ? spare : new();
+        node.Restart(enabled);
+        if (_depth > 0 && reduces) node.InheritSleep(_stack[_depth - 1]);
+        var first = node.FirstAwake();
+        if (first < 0)
+        {
+            _spare.Push(node);
+            return -1;
+        }
+
+        node.Choose(first);
+        if (!reduces) node.WantAll();
+        _stack.Add(node);
+        return first;
+    }
+
+    public int Choose(ChoicePoint point, int alternatives) => _stack[_depth].Answer(_position++, alternatives);
+
+    public void Performed(ReadOnlySpan<Access> accesses)
+    {
+        if (_depth < _known) return;
+        var node = _stack[_depth];
+        node.Note(accesses);
+        node.Actor = ActorOf(node.Transition);
+        if (reduces) FindRaces(node);
+    }
+
+    public void End(ExecutionEnd end)
+    {
+    }
+
+    private int ActorOf(Transition transition)
+    {
+        var actor = _actors.IndexOf(transition);
+        if (actor >= 0) return actor;
+        if (_actors.Count == DepthFirstNode.ActorsMax) throw new InvalidOperationException($"more than {DepthFirstNode.ActorsMax} actors: depth-first search is for smaller scenarios");
+        _actors.Add(transition);
+        return _actors.Count - 1;
+    }
+
+    /// <summary>
+    /// Works out what the new transition comes after, and where it could have come earlier: before the last transition that it conflicts with and does not
+    /// come after anyway.
+    /// </summary>
+    private void FindRaces(DepthFirstNode node)
+    {
+        node.BeginClock(LastOf(node.Actor));
+        if (node.Acquires) AcquireReleased(node);
+        var isRaceFound = false;
+        for (var i = _depth - 1; i >= 0; i--)
+        {
+            var earlier = _stack[i];
+            if (earlier.Actor == node.Actor || !earlier.ConflictsWith(node)) continue;
+            if (!isRaceFound && !node.ComesAfter(earlier)) isRaceFound = earlier.TryWantInstead(node.Transition);
+            node.JoinAfter(earlier);
+        }
+
+    }
+
+    private DepthFirstNode? LastOf(int actor)
+    {
+        for (var i = _depth - 1; i >= 0; i--)
+            if (_stack[i].Actor == actor) return _stack[i];
+        return null;
+    }
+
+    private void AcquireReleased(DepthFirstNode node)
+    {
+        for (var i = _depth - 1; i >= 0; i--)
+            if (_stack[i].Releases && _stack[i].ReleasesTo(node)) node.JoinBefore(_stack[i]);
+    }
+
+    private bool MoveOn()
+    {
+        while (_stack.Count > 0)
+        {
+            var last = _stack[^1];
+            if (last.TryNextAnswer() || last.TryNextTransition())
+            {
+                _known = _stack.Count - 1;
+                return true;
+            }
+
+            _stack.RemoveAt(_stack.Count - 1);
+            _spare.Push(last);
+        }
+
+        return false;
+    }
+}

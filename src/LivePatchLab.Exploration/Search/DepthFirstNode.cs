@@ -1,0 +1,208 @@
+using LivePatchLab.Machine;
+
+namespace LivePatchLab.Exploration;
+
+/// <summary>One state on the path of a depth-first search: what could be done in it, what has been, what is worth doing, and what the transition chosen last touched.</summary>
+internal sealed class DepthFirstNode
+{
+    public const int TransitionsMax = 64, ActorsMax = 64;
+
+    private readonly Transition[] _enabled = new Transition[TransitionsMax];
+    private readonly int[] _clock = new int[ActorsMax];
+
+    /// <summary>What the actor's transition was known to come after before its conflicts counted.</summary>
+    private readonly int[] _before = new int[ActorsMax];
+    private readonly List<(int Choice, int Alternatives)> _answers = [];
+    private readonly List<Sleeper> _sleep = [];
+    private Access[] _accesses = new Access[16];
+    private int _accessCount;
+    private int _enabledCount;
+    private ulong _wanted;
+    private ulong _done;
+
+    /// <summary>One bit for each thing touched, and for each thing written, by the low bits of its number: two that do not meet here do not conflict.</summary>
+    private ulong _touchedBits, _writtenBits;
+
+    public int Chosen { get; private set; }
+
+    public Transition Transition => _enabled[Chosen];
+
+    public int Actor { get; set; }
+
+    public bool Acquires { get; private set; }
+
+    public bool Releases { get; private set; }
+
+    private ReadOnlySpan<Access> Accesses => _accesses.AsSpan(0, _accessCount);
+
+    public void Restart(List<Transition> enabled)
+    {
+        _enabledCount = enabled.Count;
+        for (var i = 0; i < enabled.Count; i++) _enabled[i] = enabled[i];
+        _wanted = _done = 0;
+        _sleep.Clear();
+        ForgetTransition();
+    }
+
+    /// <summary>What slept above, or was done there before, still sleeps unless the transition that led here conflicts with it.</summary>
+    public void InheritSleep(DepthFirstNode parent)
+    {
+        foreach (var sleeper in parent._sleep)
+            if (sleeper.Transition != parent.Transition && !parent.ConflictsWith(sleeper)) _sleep.Add(sleeper);
+    }
+
+    public int FirstAwake()
+    {
+        for (var i = 0; i < _enabledCount; i++)
+            if (!Sleeps(_enabled[i])) return i;
+        return -1;
+    }
+
+    public void Choose(int index)
+    {
+        Chosen = index;
+        _wanted |= 1UL << index;
+    }
+
+    public void WantAll() => _wanted = _enabledCount == 64 ? ulong.MaxValue : (1UL << _enabledCount) - 1;
+
+    public int Answer(int position, int alternatives)
+    {
+        if (position == _answers.Count) _answers.Add((0, alternatives));
+        return _answers[position].Choice;
+    }
+
+    /// <summary>Adds what the transition touched to what it touched with other answers: it sleeps with all of that.</summary>
+    public void Note(ReadOnlySpan<Access> accesses)
+    {
+        foreach (var access in accesses)
+        {
+            if (Accesses.Contains(access)) continue;
+            if (_accessCount == _accesses.Length) Array.Resize(ref _accesses, 2 * _accessCount);
+            _accesses[_accessCount++] = access;
+            Acquires |= access.Kind == AccessKind.Acquire;
+            Releases |= access.Kind == AccessKind.Release;
+            if (access.Kind > AccessKind.Write) continue;
+            _touchedBits |= BitOf(access.Thing);
+            if (access.Kind == AccessKind.Write) _writtenBits |= BitOf(access.Thing);
+        }
+    }
+
+    public bool ConflictsWith(DepthFirstNode other) => Conflict(_touchedBits, _writtenBits, Accesses, other._touchedBits, other._writtenBits, other.Accesses);
+
+    public void BeginClock(DepthFirstNode? previous)
+    {
+        if (previous is null) Array.Clear(_clock);
+        else previous._clock.CopyTo(_clock, 0);
+        _clock[Actor]++;
+        _clock.CopyTo(_before, 0);
+    }
+
+    public bool ReleasesTo(DepthFirstNode later)
+    {
+        foreach (var access in Accesses)
+            if (access.Kind == AccessKind.Release && later.Accesses.Contains(new(access.Thing, AccessKind.Acquire))) return true;
+        return false;
+    }
+
+    public void JoinBefore(DepthFirstNode earlier)
+    {
+        Join(_before, earlier._clock);
+        Join(_clock, earlier._clock);
+    }
+
+    public void JoinAfter(DepthFirstNode earlier) => Join(_clock, earlier._clock);
+
+
+    public bool ComesAfter(DepthFirstNode earlier) => _before[earlier.Actor] >= earlier._clock[earlier.Actor];
+
+    /// <summary>
+    /// Here another transition is to be tried too: the given one, or, where another CPU's cannot be done here, everything that can. False where a CPU's own transition cannot:
+    /// interrupts are off then, and it has to come before they went off.
+    /// </summary>
+    public bool TryWantInstead(Transition later)
+    {
+        for (var i = 0; i < _enabledCount; i++)
+        {
+            if (_enabled[i] != later) continue;
+            _wanted |= 1UL << i;
+            return true;
+        }
+
+        if (later.Cpu == Transition.Cpu) return false;
+        WantAll();
+        return true;
+    }
+
+    /// <summary>Another answer to what the chosen transition left open.</summary>
+    public bool TryNextAnswer()
+    {
+        for (var i = _answers.Count - 1; i >= 0; i--)
+        {
+            var (choice, alternatives) = _answers[i];
+            if (choice + 1 == alternatives) continue;
+            _answers[i] = (choice + 1, alternatives);
+            _answers.RemoveRange(i + 1, _answers.Count - i - 1);
+            return true;
+        }
+
+        return false;
+    }
+
+    /// <summary>Another transition that is worth trying here; the one before goes to sleep.</summary>
+    public bool TryNextTransition()
+    {
+        _done |= 1UL << Chosen;
+        _sleep.Add(new(Transition, Accesses.ToArray(), _touchedBits, _writtenBits));
+        for (var left = _wanted & ~_done; left != 0; left &= left - 1)
+        {
+            var next = System.Numerics.BitOperations.TrailingZeroCount(left);
+            if (Sleeps(_enabled[next])) continue;
+            Chosen = next;
+            ForgetTransition();
+            return true;
+        }
+
+        return false;
+    }
+
+    private bool ConflictsWith(Sleeper sleeper) => Conflict(_touchedBits, _writtenBits, Accesses, sleeper.TouchedBits, sleeper.WrittenBits, sleeper.Accesses);
+
+    private bool Sleeps(Transition transition)
+    {
+        foreach (var sleeper in _sleep)
+            if (sleeper.Transition == transition) return true;
+        return false;
+    }
+
+    private void ForgetTransition()
+    {
+        _answers.Clear();
+        _accessCount = 0;
+        _touchedBits = _writtenBits = 0;
+        Acquires = Releases = false;
+    }
+
+    private static ulong BitOf(uint thing) => 1UL << (int)((thing ^ (thing >> 7) ^ (thing >> 19)) & 63);
+
+    private static bool Conflict(ulong touched, ulong written, ReadOnlySpan<Access> accesses, ulong otherTouched, ulong otherWritten, ReadOnlySpan<Access> otherAccesses)
+    {
+        if (((written & otherTouched) | (otherWritten & touched)) == 0) return false;
+        foreach (var a in accesses)
+        {
+            if (a.Kind > AccessKind.Write) continue;
+            foreach (var b in otherAccesses)
+                if (a.Thing == b.Thing && b.Kind <= AccessKind.Write && (a.Kind == AccessKind.Write || b.Kind == AccessKind.Write)) return true;
+        }
+
+        return false;
+    }
+
+    private static void Join(int[] clock, int[] other)
+    {
+        for (var i = 0; i < clock.Length; i++)
+            if (other[i] > clock[i]) clock[i] = other[i];
+    }
+
+    private readonly record struct Sleeper(Transition Transition, Access[] Accesses, ulong TouchedBits, ulong WrittenBits);
+}

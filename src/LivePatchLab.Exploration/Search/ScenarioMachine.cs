@@ -1,0 +1,198 @@
+using LivePatchLab.Machine;
+using LivePatchLab.Patching;
+
+namespace LivePatchLab.Exploration;
+
+/// <summary>A machine that runs one execution of a scenario after the other, each as a search decides. One thread's own.</summary>
+internal sealed class ScenarioMachine : IDisposable
+{
+    private readonly Scenario _scenario;
+    private readonly SearchChoices _choices = new();
+    private readonly List<Transition> _enabled = [];
+    private readonly Checker[] _checkers;
+    private readonly MachineSnapshot _start;
+
+    public ScenarioMachine(Scenario scenario, FetchModel model)
+    {
+        _scenario = scenario;
+        Machine = new(new MachineOptions
+        {
+            Cpus = scenario.Cpus,
+            Costs = Untimed,
+            Fetch = model,
+            MemoryOrder = scenario.MemoryOrder,
+            Choices = _choices,
+            QuantumCyclesMax = 1,
+        });
+        scenario.LayOut(Machine);
+        Run = new(Machine) { Patched = OnPatched };
+        Checked = scenario.CheckedUnder(model);
+        _checkers = [.. Checkers.For(Checked), .. scenario.MakeCheckers()];
+        _start = Machine.TakeSnapshot();
+        if (_checkers.Length > 0) Listen();
+    }
+
+    /// <summary>Nothing takes time but what says so: a delay. Order is all that exploration is about.</summary>
+    public static CostModel Untimed { get; } = new()
+    {
+        Name = "untimed",
+        Description = "Nothing takes any time but explicit delays.",
+        FrequencyHz = 1_000_000_000,
+        Instruction = Nothing,
+        IpiSend = Nothing,
+        IpiLatency = Nothing,
+        InterruptEntry = Nothing,
+        InterruptExit = Nothing,
+        Serialise = Nothing,
+        AcknowledgeRead = Nothing,
+        BreakpointEntry = Nothing,
+        BreakpointHandler = Nothing,
+        TextRead = Nothing,
+        TextPoke = Nothing,
+        ProbeWrite = Nothing,
+        VariableAccess = Nothing,
+        CacheMiss = Nothing,
+        Fence = Nothing,
+        StopperWake = Nothing,
+    };
+
+    public SmpMachine Machine { get; }
+
+    public ScenarioRun Run { get; }
+
+    public Invariants Checked { get; }
+
+    /// <summary>Transitions of the execution that ran last.</summary>
+    public int Transitions { get; private set; }
+
+    /// <summary>What every decision of the execution that ran last was, where it was asked for.</summary>
+    public DecisionList Decisions => new(_choices.Recorded);
+
+    /// <summary>Told before each transition; for those who look at one execution closely.</summary>
+    public Action<Transition>? Performing { get; set; }
+
+    private static CostFigure Nothing => new(0, "exploration knows no time");
+
+    /// <summary>Runs one execution.</summary>
+    /// <param name="search">Who decides; it has begun this execution.</param>
+    /// <param name="records">True to keep the decisions.</param>
+    public ExecutionEnd Execute(ISearch search, bool records)
+    {
+        _choices.Begin(search, records);
+        Machine.Restore(_start);
+        Run.Restart();
+        _scenario.Begin(Run);
+        foreach (var site in Run.Sites) Machine.DeclareVolatile(site.Address, site.Length);
+        foreach (var checker in _checkers) checker.Begin(Run);
+        var end = PerformAll(search);
+        if (end is ExecutionEnd.Complete or ExecutionEnd.Stopped)
+        {
+            Judge();
+            foreach (var checker in _checkers) checker.End(Run);
+        }
+
+        search.End(end);
+        return end;
+    }
+
+    public void Dispose() => Machine.Dispose();
+
+    private ExecutionEnd PerformAll(ISearch search)
+    {
+        for (Transitions = 0; Transitions < _scenario.TransitionsMax; Transitions++)
+        {
+            Machine.CollectTransitions(_enabled);
+            if (_enabled.Count == 0) return ExecutionEnd.Complete;
+            var chosen = search.ChooseTransition(_enabled);
+            if (chosen < 0) return ExecutionEnd.Abandoned;
+            _choices.NoteTransition(chosen, _enabled.Count);
+            Performing?.Invoke(_enabled[chosen]);
+            Machine.Perform(_enabled[chosen]);
+            search.Performed(Machine.Accesses!.Accesses);
+            if (Machine.IsStopRequested)
+            {
+                Transitions++;
+                return ExecutionEnd.Stopped;
+            }
+        }
+
+        return ExecutionEnd.TooLong;
+    }
+
+    /// <summary>What the machine itself shows to be wrong, whatever is checked: an exception that nobody consumed, a kernel that has given up, a wait without end.</summary>
+    private void Judge()
+    {
+        if (Run.Violation is not null) return;
+        if (Machine.Fault is { } fault)
+        {
+            var invariant = fault.Vector == TrapVector.Breakpoint ? Invariants.TrapsAreConsumed
+                : fault.Vector == TrapVector.NonMaskableInterrupt ? Invariants.HandlerIsNotPatched
+                : Invariants.NothingTorn;
+            Run.Report(invariant, Machine.Cpus[fault.Cpu.Index], fault.Rip, $"nobody consumed {fault.Vector.Mnemonic()} at {fault.Rip}");
+        }
+        else if (Run.Kernel.Bug is { } bug)
+        {
+            Run.Report(Invariants.DescriptorOutlivesHandlers, Machine.Cpus[0], default, bug);
+        }
+        else if (!Machine.IsStopRequested && Machine.Cpus.FirstOrDefault(c => c.IsWaitingForever) is { } waiting)
+        {
+            Run.Report(Invariants.WaitsWithInterruptsOn, waiting, default, "deadlock: " + string.Join("; ", Machine.Waiting()));
+        }
+    }
+
+    private void OnPatched()
+    {
+        foreach (var checker in _checkers) checker.OnPatched(Run);
+    }
+
+    private void Listen()
+    {
+        var events = Machine.Events;
+        events.DirtyFetched += (cpu, _, rip, bytes) =>
+        {
+            foreach (var checker in _checkers) checker.OnFetched(Run, Machine.Cpus[cpu.Index], rip, bytes);
+        };
+        events.CodeStored += e =>
+        {
+            foreach (var checker in _checkers) checker.OnCodeStored(Run, Machine.Cpus[e.Cpu.Index], e.Address, e.Length);
+        };
+        events.Trapped += e =>
+        {
+            foreach (var checker in _checkers) checker.OnTrapped(Run, Machine.Cpus[e.Cpu.Index], e.Frame);
+        };
+        if (!_checkers.Any(c => c.WantsSteps)) return;
+        events.Stepped += e =>
+        {
+            foreach (var checker in _checkers) checker.OnStep(Run, Machine.Cpus[e.Cpu.Index], e.Routine, e.Step);
+        };
+    }
+
+    /// <summary>Hands the machine's questions to whichever search is at work, and writes the answers down.</summary>
+    private sealed class SearchChoices : IChoiceSource
+    {
+        private readonly List<Decision> _recorded = [];
+        private ISearch? _search;
+        private bool _records;
+
+        public IEnumerable<Decision> Recorded => _recorded;
+
+        public void Begin(ISearch search, bool records)
+        {
+            _search = search;
+            _records = records;
+            _recorded.Clear();
+        }
+
+        public void NoteTransition(int chosen, int alternatives)
+        {
+            if (_records && alternatives > 1) _recorded.Add(new(ChoicePoint.Schedule, chosen, alternatives));
+        }
+
+        public int Choose(ChoicePoint point, int alternatives)
+        {
+            var choice = _search!.Choose(point, alternatives);
+            if (_records) _recorded.Add(new(point, choice, alternatives));
+            return choice;
+        }
+    }
+}

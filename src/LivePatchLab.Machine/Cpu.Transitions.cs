@@ -1,0 +1,268 @@
+namespace LivePatchLab.Machine;
+
+/// <summary>A CPU of a machine that is explored: what it can do next, and doing it.</summary>
+public sealed unsafe partial class Cpu
+{
+    /// <summary>Work that nobody can notice is done together with what comes after it, up to this many steps and instructions.</summary>
+    private const int QuietWorkMax = 200;
+
+    private readonly List<ArmedInterrupt> _armed = [];
+    private readonly StoreBuffer _storeBuffer = new();
+    private int _armedCount;
+
+    /// <summary>Guest code that would only do again what it did: it goes on when somebody else has done something.</summary>
+    private bool _isStuttering;
+    private ulong _loopHead;
+    private ulong _loopHeadState;
+    private long _loopHeadForeignActs;
+    private long _ownActs;
+    private uint _rounds;
+
+    /// <summary>True while guest code spins on what nobody has changed since it looked last.</summary>
+    public bool IsSpinning => _isStuttering && Machine.ForeignActs(this) == _loopHeadForeignActs;
+
+    /// <summary>True when what runs here waits for something, or spins on it: for ever, once nobody else can go on.</summary>
+    public bool IsWaitingForever => IsWaiting || (RunsGuest && IsSpinning);
+
+    /// <summary>
+    /// Lets an interrupt come in at any time from now on, once: exploration decides when. Its handler runs with interrupts off. Only a machine
+    /// that is explored takes it.
+    /// </summary>
+    /// <param name="name">For traces.</param>
+    /// <param name="handler">Its steps.</param>
+    /// <param name="isNmi">A non-maskable one comes in whatever RFLAGS.IF says, unless another is being handled.</param>
+    public void ArmInterrupt(string name, Func<Cpu, IEnumerable<KernelStep>> handler, bool isNmi = false)
+        => _armed.Add(new(name, handler, isNmi, ++_armedCount));
+
+    /// <summary>The registers of the guest code that this CPU executes, to be set aside.</summary>
+    public GuestContext SaveGuest() => new(this);
+
+    /// <summary>Has the CPU go on with guest code that was set aside.</summary>
+    public void RestoreGuest(GuestContext context) => context.RestoreTo(this);
+
+    /// <summary>The store that such a transition lets out of the buffer, in words.</summary>
+    public string DescribeDrain(Transition transition) => _storeBuffer.Describe(transition.Slot);
+
+    /// <summary>The name of the interrupt that such a transition takes.</summary>
+    public string DescribeArmed(Transition transition) => _armed.Find(a => a.Slot == transition.Slot)?.Name ?? "";
+
+    internal StoreBuffer StoreBuffer => _storeBuffer;
+
+    /// <summary>Everything that waits in the store buffer becomes visible: what a locked operation, a barrier or a serialising instruction waits for.</summary>
+    internal void DrainStores()
+    {
+        if (!_storeBuffer.IsEmpty) _storeBuffer.DrainAll(this);
+    }
+
+    internal void Buffer(BufferedStore store)
+    {
+        Machine.Accesses?.Write(AccessLog.StoreBufferOf(Id.Index));
+        _storeBuffer.Add(store);
+    }
+
+    internal BufferedStore? YoungestStoreOf(object variable) => _storeBuffer.IsEmpty ? null : _storeBuffer.YoungestOf(variable);
+
+    /// <summary>A number for a round of IPIs that this CPU begins, and the next number for its answers.</summary>
+    internal uint NextRoundThing() => AccessLog.RoundOf(Id.Index, _rounds++);
+
+    internal long OwnActs => _ownActs;
+
+    internal void ResumeActivity(CpuActivity activity)
+    {
+        if (Activity != CpuActivity.Parked) Activity = activity;
+        Machine.Reconsider(this);
+    }
+
+    /// <summary>This CPU has done something that others may see.</summary>
+    internal void NoteAct()
+    {
+        _ownActs++;
+        Machine.NoteAct();
+    }
+
+    /// <summary>Everything as before the first transition; registers and memory are restored by the machine.</summary>
+    internal void Restart()
+    {
+        _routines.Clear();
+        _pendingIpis.Clear();
+        _armed.Clear();
+        _armedCount = 0;
+        _storeBuffer.Clear();
+        _isStuttering = false;
+        _loopHead = 0;
+        _ownActs = 0;
+        _rounds = 0;
+        ClockCycles = 0;
+        RetiredInstructions = 0;
+        IsNmiBlocked = false;
+        _nmiFrame = null;
+        Activity = CpuActivity.Idle;
+    }
+
+    internal void CollectTransitions(List<Transition> into)
+    {
+        if (CanStep) into.Add(new(Id, TransitionKind.Step));
+        if (Activity == CpuActivity.Parked) return;
+        if (_pendingIpis.Count > 0 && InterruptsEnabled) into.Add(new(Id, TransitionKind.TakeIpi));
+        if (!_storeBuffer.IsEmpty) _storeBuffer.CollectDrains(Id, Machine.MemoryOrder, into);
+        foreach (var armed in _armed)
+        {
+            if (armed.IsNmi ? !IsNmiBlocked : InterruptsEnabled)
+                into.Add(new(Id, armed.IsNmi ? TransitionKind.TakeNmi : TransitionKind.TakeInterrupt, armed.Slot));
+        }
+    }
+
+    internal void Perform(Transition transition)
+    {
+        var log = Machine.Accesses!;
+        switch (transition.Kind)
+        {
+            case TransitionKind.Step:
+                log.Read(AccessLog.WorkOf(Id.Index));
+                DoQuietWorkAndOneAct(log);
+                break;
+            case TransitionKind.TakeIpi:
+                var round = _pendingIpis[0].Round;
+                log.Acquire(round.SentThing);
+                log.Write(AccessLog.InterruptFlagOf(Id.Index));
+                if (!round.Function.IsIndivisible) log.Write(AccessLog.WorkOf(Id.Index));
+                if (_routines.Count == 0 && Activity is CpuActivity.Idle or CpuActivity.Halted) ClockCycles += Machine.Costs.IdleExit.Cycles;
+                TakeIpi();
+                break;
+            case TransitionKind.Drain:
+                log.Write(AccessLog.StoreBufferOf(Id.Index));
+                _storeBuffer.Drain(this, transition.Slot);
+                break;
+            default:
+                TakeArmed(transition.Slot, log);
+                break;
+        }
+    }
+
+    private bool CanStep => _routines.Count > 0 ? !_routines[^1].IsBlocked && !(_routines[^1].Kind == RoutineKind.GuestCall && IsSpinning) : Activity == CpuActivity.Guest && !IsSpinning;
+
+    private bool RunsGuest => _routines.Count > 0 ? _routines[^1].Kind == RoutineKind.GuestCall : Activity == CpuActivity.Guest;
+
+    private void DoQuietWorkAndOneAct(AccessLog log)
+    {
+        for (var i = 0; i < QuietWorkMax; i++)
+        {
+            if (RunsGuest)
+            {
+                if (DoInstruction(log)) return;
+            }
+            else if (_routines.Count == 0 || _routines[^1].IsBlocked || DoStep(_routines[^1], log))
+            {
+                return;
+            }
+
+            // Where an interrupt may come in anywhere, every instruction is a place of its own.
+            if (Machine.IsStopRequested || _armed.Count > 0) return;
+        }
+    }
+
+    /// <summary>One step of a routine; true when another CPU could notice it.</summary>
+    private bool DoStep(KernelRoutine routine, AccessLog log)
+    {
+        if (routine.MustResume)
+        {
+            routine.MustResume = false;
+            log.Acquire(AccessLog.WakeOf(Id.Index));
+            ClockCycles = Math.Max(ClockCycles, routine.WakeClockCycles);
+            ClockCycles += routine.Current.Resume(this);
+            return true;
+        }
+
+        if (!routine.MoveNext())
+        {
+            if (routine.Kind != RoutineKind.Task) log.Write(AccessLog.InterruptFlagOf(Id.Index));
+            Finish(routine);
+            return true;
+        }
+
+        var step = routine.Current;
+        if (Machine.Events.WantsSteps) Machine.Events.RaiseStepped(this, routine);
+        var before = log.Notes;
+        ClockCycles += step.Execute(this);
+        if (log.Notes > before) return true;
+        if (step.IsQuiet) return false;
+        log.Write(AccessLog.AnyData);
+        return true;
+    }
+
+    /// <summary>One guest instruction; true when another CPU could notice it, or it something of another's.</summary>
+    private bool DoInstruction(AccessLog log)
+    {
+        var rip = State->Rip;
+        State->Clock = ClockCycles;
+        var before = log.Notes;
+        var retired = Machine.Interpreter.RunOne(State);
+        NoteFetch(log, rip);
+        NoteData(log, Machine.Interpreter.LastTouches);
+
+        RetiredInstructions += retired;
+        ClockCycles += retired * Machine.InstructionCycles;
+        if (retired > 0 && Machine.Events.WantsRetired) Machine.Events.RaiseRetired(this, new(rip));
+        if (State->Exit != ExecutionExit.Budget)
+        {
+            if (State->Exit == ExecutionExit.Trap) log.Write(AccessLog.InterruptFlagOf(Id.Index));
+            AfterGuest(Machine.InstructionCycles);
+            if (State->Exit != ExecutionExit.Repeating) return true;
+        }
+
+        if (State->Rip <= rip) NoteLoop();
+        return log.Notes > before || _isStuttering;
+    }
+
+    /// <summary>Interrupts that came on or went off by STI, CLI and POPF are acts: others' IPIs wait for them.</summary>
+    private void NoteData(AccessLog log, GuestTouches touches)
+    {
+        if ((touches & GuestTouches.Writes) != 0) log.Write(AccessLog.AnyData);
+        else if ((touches & GuestTouches.Reads) != 0) log.Read(AccessLog.AnyData);
+        if ((touches & GuestTouches.InterruptFlag) != 0) log.Write(AccessLog.InterruptFlagOf(Id.Index));
+    }
+
+    private void NoteFetch(AccessLog log, ulong rip)
+    {
+        var last = rip + (ulong)Math.Max(0, Machine.Interpreter.LastLength - 1);
+        for (var line = rip >> 6; line <= last >> 6; line++)
+        {
+            if (!Machine.IsVolatile(line << 6)) continue;
+            log.Read(AccessLog.LineOf(line << 6));
+            log.Read(AccessLog.FloorOf(Id.Index));
+        }
+    }
+
+    /// <summary>Code that has come back to where it was, as it was, with nobody else having done anything, will go on like that.</summary>
+    private void NoteLoop()
+    {
+        var hasher = default(StateHasher);
+        for (var i = 0; i < 16; i++) hasher.Add(State->Registers[i]);
+        hasher.Add(Rflags);
+        hasher.Add(Machine.Versions.FloorOf(Id));
+        var state = hasher.Result.Value;
+        var acts = Machine.ForeignActs(this);
+        _isStuttering = _loopHead == State->Rip && _loopHeadState == state && _loopHeadForeignActs == acts;
+        (_loopHead, _loopHeadState, _loopHeadForeignActs) = (State->Rip, state, acts);
+    }
+
+    private void TakeArmed(int slot, AccessLog log)
+    {
+        var at = _armed.FindIndex(a => a.Slot == slot);
+        var armed = _armed[at];
+        _armed.RemoveAt(at);
+        log.Write(AccessLog.InterruptFlagOf(Id.Index));
+        log.Write(AccessLog.WorkOf(Id.Index));
+        if (armed.IsNmi)
+        {
+            EnterNmi(armed.Name, armed.Handler(this));
+            return;
+        }
+
+        if (Activity == CpuActivity.Halted) Activity = CpuActivity.Guest;
+        ClockCycles += Machine.Costs.InterruptEntry.Cycles;
+        Serialise(SerialisingEvents.InterruptDelivery);
+        InterruptsEnabled = false;
+        _routines.Add(new(armed.Name, armed.Handler(this).GetEnumerator(), RoutineKind.DeviceInterrupt) { EnteredClockCycles = ClockCycles });
+    }
+}

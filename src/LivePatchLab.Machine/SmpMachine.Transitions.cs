@@ -1,0 +1,116 @@
+namespace LivePatchLab.Machine;
+
+/// <summary>
+/// The machine one transition at a time, in whatever order somebody else decides: what exploration stands on. Clocks do not order anything here;
+/// there is one time for all CPUs, and it passes while one of them does something.
+/// </summary>
+public sealed unsafe partial class SmpMachine
+{
+    private long _nowCycles;
+    private long _acts;
+    private readonly HashSet<ulong> _volatileLines = [];
+
+    /// <summary>How stores of kernel variables reach the other CPUs.</summary>
+    public MemoryOrder MemoryOrder { get; }
+
+    /// <summary>What the last transition touched; null for a machine that has never been explored.</summary>
+    public AccessLog? Accesses { get; private set; }
+
+    /// <summary>Where functions return to that a kernel routine has called by <see cref="CallGuest"/>: a HLT that whoever lays out memory has put there.</summary>
+    public GuestAddress GuestCallReturn { get; set; }
+
+    /// <summary>The bytes of the instruction that a CPU executed, or trapped on, in the last transition, as it was given them; empty where none was fetched.</summary>
+    public ReadOnlySpan<byte> LastFetched => Interpreter.LastBytes;
+
+    /// <summary>True when a checker, a fault or a step has ended the run.</summary>
+    public bool IsStopRequested => _stopRequested;
+
+    /// <summary>Lines that <see cref="DeclareVolatile"/> did not name, and that were stored to all the same.</summary>
+    public int UndeclaredStores { get; private set; }
+
+    /// <summary>What the machine is now, to come back to. Nothing may run on it but guests at their first instruction.</summary>
+    public MachineSnapshot TakeSnapshot() => new(this);
+
+    /// <summary>Brings the machine back: memory, registers, clocks; nothing runs, nothing is on its way, no version of code but one.</summary>
+    public void Restore(MachineSnapshot snapshot)
+    {
+        Accesses ??= new();
+        _stopRequested = false;
+        Fault = null;
+        _awaited = null;
+        _nowCycles = 0;
+        _acts = 0;
+        Versions.Reset();
+        snapshot.RestoreMemory(Memory);
+        Array.Clear(TrapHandlers);
+        Accounts.Restart(0);
+        foreach (var cpu in _cpus)
+        {
+            snapshot.RestoreState(cpu);
+            cpu.Restart();
+        }
+    }
+
+    /// <summary>Names the code that will be stored to. What lies elsewhere is taken to be always the same, and running it to be nobody else's affair.</summary>
+    public void DeclareVolatile(GuestAddress address, int length)
+    {
+        for (var line = address.Value & ~63UL; line < address.Value + (ulong)length; line += 64) _volatileLines.Add(line);
+    }
+
+    /// <summary>What can be done next: in the order of the CPUs, and what need not happen behind what must.</summary>
+    public void CollectTransitions(List<Transition> into)
+    {
+        into.Clear();
+        foreach (var cpu in _cpus) cpu.CollectTransitions(into);
+        if (into.Count > 1) MoveOptionalsBack(into);
+    }
+
+    /// <summary>Does one of them; <see cref="Accesses"/> tells afterwards what it touched.</summary>
+    public void Perform(Transition transition)
+    {
+        Accesses!.Clear();
+        var cpu = _cpus[transition.Cpu.Index];
+        if (cpu.ClockCycles < _nowCycles) cpu.ClockCycles = _nowCycles;
+        _running = cpu.Id.Index;
+        try
+        {
+            cpu.Perform(transition);
+        }
+        finally
+        {
+            _running = NoCpu;
+        }
+
+        _nowCycles = cpu.ClockCycles;
+    }
+
+    internal bool IsVolatile(ulong line) => _volatileLines.Contains(line);
+
+    internal long ForeignActs(Cpu cpu) => _acts - cpu.OwnActs;
+
+    internal void NoteAct() => _acts++;
+
+    private void NoteCodeStore(Cpu cpu, GuestAddress address, int length)
+    {
+        cpu.NoteAct();
+        if (Accesses is not { } log) return;
+        log.WriteLines(address, length);
+
+        // Who serialises before the store may still see the old bytes, who does so after it may not: the order of the two counts.
+        foreach (var other in _cpus) log.Read(AccessLog.FloorOf(other.Id.Index));
+        for (var line = address.Value & ~63UL; line < address.Value + (ulong)length; line += 64)
+            if (_volatileLines.Add(line)) UndeclaredStores++;
+    }
+
+    private static void MoveOptionalsBack(List<Transition> transitions)
+    {
+        var kept = 0;
+        for (var i = 0; i < transitions.Count; i++)
+        {
+            if (transitions[i].IsOptional) continue;
+            var mandatory = transitions[i];
+            for (var at = i; at > kept; at--) transitions[at] = transitions[at - 1];
+            transitions[kept++] = mandatory;
+        }
+    }
+}
