@@ -94,7 +94,9 @@ public sealed class ExplorationViewTests
     [Fact]
     public void An_arrow_leads_from_who_sent_an_ipi_to_who_took_it()
     {
-        Arrows(HandMade.UnhandledTrap).ShouldBe(1 + 1, "one is the legend's");
+        Arrows(HandMade.UnhandledTrap with { Entries = [.. HandMade.UnhandledTrap.Entries.Skip(1)] }).ShouldBe(1 + 1, "one is the legend's");
+        Arrows(HandMade.UnhandledTrap).ShouldBe(1, "the two stand in different lines");
+        Svg(HandMade.UnhandledTrap).Value.ShouldContain("from 4");
         Arrows(HandMade.UnhandledTrap with { Entries = [.. HandMade.UnhandledTrap.Entries.Select(entry => entry with { CausedBy = null })] }).ShouldBe(0);
     }
 

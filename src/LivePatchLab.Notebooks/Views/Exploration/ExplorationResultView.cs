@@ -22,6 +22,6 @@ internal static class ExplorationResultView
                 $"What this does not prove:\n{string.Join('\n', result.NotProven.Select(sentence => $"- {sentence}"))}");
         }
 
-        return view.Footnote($"{ExplorationSummary.Covered(result)}; {Plural(result.Transitions, "transition")}").Build() with { Picture = picture };
+        return view.Footnote($"{(result.Verdict == Verdict.Violation ? Plural(result.Executions, "execution") : ExplorationSummary.Covered(result))}; {Plural(result.Transitions, "transition")}").Build() with { Picture = picture };
     }
 }

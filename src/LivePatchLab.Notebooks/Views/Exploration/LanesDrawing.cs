@@ -19,12 +19,13 @@ internal sealed partial class LanesDrawing
     private const int SitesMax = 4;
     private const double Left = 62;
     private const double Right = SvgCanvas.Width - 14;
-    private const double SlotWidth = (Right - Left) / LineEntriesMax;
+    private const double SlotWidthMax = 130;
     private const double BoxHeight = 54;
     private const double LaneHeight = BoxHeight + 18;
     private const double StripHeight = 20;
     private const double LineGap = 26;
     private const double LetterWidth = 5.5;
+    private const double BoldLetterWidth = 6.5;
     private const int TextLines = 3;
 
     private readonly InterleavingTable _table;
@@ -33,6 +34,7 @@ internal sealed partial class LanesDrawing
     private readonly GuestAddress[] _sites;
     private readonly int _lines;
     private readonly int _lineEntries;
+    private readonly double _slotWidth;
 
     public LanesDrawing(InterleavingTable table)
     {
@@ -41,6 +43,7 @@ internal sealed partial class LanesDrawing
         // No line is left with a single box when the others can spare some.
         _lines = (table.Rows.Count + LineEntriesMax - 1) / LineEntriesMax;
         _lineEntries = (table.Rows.Count + _lines - 1) / _lines;
+        _slotWidth = Math.Min(SlotWidthMax, (Right - Left) / _lineEntries);
         foreach (var (place, row) in table.Rows.Index()) _placeOf.TryAdd(row.Entry.Ordinal, place);
     }
 
@@ -58,7 +61,7 @@ internal sealed partial class LanesDrawing
         return _svg.ToSvg(top + (_lines * LineHeight) - LineGap + 8, label);
     }
 
-    private double XOf(int place) => Left + (place % _lineEntries * SlotWidth);
+    private double XOf(int place) => Left + (place % _lineEntries * _slotWidth);
 
     private double LaneOf(CpuId cpu, double top) => top + (_table.Cpus.Index().First(each => each.Item == cpu).Index * LaneHeight);
 
@@ -103,7 +106,7 @@ internal sealed partial class LanesDrawing
             _svg.Text(Left - 8, middle + 4, cpu.ToString(), "text-anchor=\"end\" font-weight=\"600\"");
             // Boxes are not opaque, since the ground that they stand on is the page's; so the lane's line goes around them.
             for (var place = first; place < first + count; place++)
-                if (_table.Rows[place].Entry.Cpu != cpu) _svg.Line(XOf(place), middle, XOf(place) + SlotWidth, middle, "stroke=\"currentColor\" stroke-opacity=\"0.25\"");
+                if (_table.Rows[place].Entry.Cpu != cpu) _svg.Line(XOf(place), middle, XOf(place) + _slotWidth, middle, "stroke=\"currentColor\" stroke-opacity=\"0.25\"");
         }
 
         for (var place = first; place < first + count; place++) Entry(_table.Rows[place], XOf(place), LaneOf(_table.Rows[place].Entry.Cpu, top) + 14);
@@ -113,7 +116,7 @@ internal sealed partial class LanesDrawing
     private void Entry(InterleavingRow row, double x, double y)
     {
         var entry = row.Entry;
-        var (left, width) = (x + 2, SlotWidth - 4);
+        var (left, width) = (x + 2, _slotWidth - 4);
         var isViolation = entry.Kind == TraceKind.Violation;
         var style = isViolation ? "fill=\"#cc2222\" fill-opacity=\"0.25\" stroke=\"#cc2222\" stroke-width=\"2.5\""
             : entry.IsTorn || entry.IsStale ? StaleStyle + (entry.IsTorn ? " stroke-width=\"2\" stroke-dasharray=\"5 3\"" : "")
@@ -121,11 +124,12 @@ internal sealed partial class LanesDrawing
             : StyleOf(entry.Kind);
         Box(left, y, width, BoxHeight, style);
         if (IsInt3(entry)) Hatch(left, y, width, BoxHeight);
-        if (row.RoutineBegins is { } routine) _svg.Text(left, y - 4, Shorten(routine, (int)(SlotWidth / 5.1)), "font-size=\"9.5\" font-style=\"italic\" fill-opacity=\"0.85\"");
+        if (row.RoutineBegins is { } routine) _svg.Text(left, y - 4, Shorten(routine, (int)(_slotWidth / 5.1)), "font-size=\"9.5\" font-style=\"italic\" fill-opacity=\"0.85\"");
         _svg.Text(left + 4, y + 11, entry.Ordinal.ToString(CultureInfo.InvariantCulture), "font-size=\"9\" fill-opacity=\"0.8\"");
         if (entry.IsTorn || entry.IsStale) _svg.Text(left + width - 4, y + 11, entry.IsTorn ? "torn" : "stale", "font-size=\"10\" font-weight=\"700\" text-anchor=\"end\"");
+        else if (entry.CausedBy is { } cause) _svg.Text(left + width - 4, y + 11, $"from {cause.ToString(CultureInfo.InvariantCulture)}", "font-size=\"9\" text-anchor=\"end\" fill-opacity=\"0.8\"");
         var text = isViolation ? $"{_table.Example.Violation.Invariant.Show()} violated" : WithSiteNames(entry.Text);
-        foreach (var (i, words) in Lines(text, (int)((width - 8) / LetterWidth)).Index())
+        foreach (var (i, words) in Lines(text, (int)((width - 8) / (isViolation ? BoldLetterWidth : LetterWidth))).Index())
             _svg.Text(left + 4, y + 24 + (i * 12), words, isViolation ? "font-size=\"10.5\" font-weight=\"700\"" : "font-size=\"10\"");
     }
 
@@ -139,7 +143,7 @@ internal sealed partial class LanesDrawing
             var from = Math.Max(first, BeginOf(versions[i]));
             var to = Math.Min(first + count, i + 1 < versions.Length ? BeginOf(versions[i + 1]) : double.MaxValue);
             if (to <= from) continue;
-            var (x, width) = (Left + ((from - first) * SlotWidth), (to - from) * SlotWidth);
+            var (x, width) = (Left + ((from - first) * _slotWidth), (to - from) * _slotWidth);
             Box(x, y, width, StripHeight, i == 0 ? "fill-opacity=\"0.06\" stroke=\"currentColor\" stroke-opacity=\"0.4\"" : "fill=\"#0072B2\" fill-opacity=\"0.18\" stroke=\"#0072B2\"");
             if (IsInt3(versions[i])) Hatch(x, y, width, StripHeight);
             var bytes = InstructionText.Hex([.. versions[i].Bytes]);
@@ -150,7 +154,7 @@ internal sealed partial class LanesDrawing
 
     private double BeginOf(SiteVersion version) => version.Ordinal < 0 ? 0 : _placeOf.TryGetValue(version.Ordinal, out var place) ? place + 0.5 : 0;
 
-    /// <summary>From who brought it about, where that stands in the same line.</summary>
+    /// <summary>From who brought it about, where that stands in the same line; the box says its number in any case.</summary>
     private void Arrow(InterleavingRow row, double top)
     {
         if (!_placeOf.TryGetValue(row.Entry.CausedBy!.Value, out var from)) return;
@@ -158,8 +162,8 @@ internal sealed partial class LanesDrawing
         if (from >= to || from / _lineEntries != to / _lineEntries) return;
         var line = top + (from / _lineEntries * LineHeight);
         var (y1, y2) = (LaneOf(_table.Rows[from].Entry.Cpu, line) + 14, LaneOf(row.Entry.Cpu, line) + 14);
-        if (y1 < y2) Arrow(XOf(from) + (SlotWidth * 0.75), y1 + BoxHeight, XOf(to) + (SlotWidth * 0.9), y2);
-        else if (y1 > y2) Arrow(XOf(from) + (SlotWidth * 0.75), y1, XOf(to) + (SlotWidth * 0.9), y2 + BoxHeight);
+        if (y1 < y2) Arrow(XOf(from) + (_slotWidth * 0.75), y1 + BoxHeight, XOf(to) + (_slotWidth * 0.9), y2);
+        else if (y1 > y2) Arrow(XOf(from) + (_slotWidth * 0.75), y1, XOf(to) + (_slotWidth * 0.9), y2 + BoxHeight);
     }
 
     private void Arrow(double x1, double y1, double x2, double y2)

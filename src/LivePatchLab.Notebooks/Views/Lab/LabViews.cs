@@ -32,6 +32,7 @@ public static class LabViews
         Formatter.Show<CostModel>(model => CostView.Of(model, null));
         Formatter.Show<CostPreset>(preset => CostView.Of(preset.Costs, preset.Load));
         Formatter.Show<ExplorationResult>(ExplorationResultView.Of);
+        Formatter.Show<ExplorationPlan>(plan => ExplorationResultView.Of(Exploring.RunIn(CellScope.Current, plan, CellScope.Current?.Cancellation ?? CancellationToken.None)));
         Formatter.Show<Counterexample>(CounterexampleView.Of);
         Formatter.Show<FetchModel>(model => FetchModelView.Of([model]));
         return true;
