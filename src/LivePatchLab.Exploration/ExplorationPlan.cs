@@ -32,8 +32,16 @@ public sealed record ExplorationPlan
     /// <param name="make">Makes it; called once for each thread that explores.</param>
     public static ExplorationPlan Of(Func<Scenario> make) => new() { MakeScenario = make };
 
-    /// <summary>Explores a protocol in the plain situation: one patcher, one executor.</summary>
-    public static ExplorationPlan Of(IPatchProtocol protocol, PatchShape? shape = null) => Of(() => new PatchScenario(protocol, shape));
+    /// <summary>Explores a protocol in the plain situation: one patcher, one executor. The control rewrites the same sites byte by byte.</summary>
+    public static ExplorationPlan Of(IPatchProtocol protocol, PatchShape? shape = null)
+        => Of(() => new PatchScenario(protocol, shape)).WithControl(ControlProtocols.ByteByByte, shape);
+
+    /// <summary>Explores a protocol of one's own.</summary>
+    /// <param name="steps">Its steps.</param>
+    /// <param name="handler">Its #BP handler, if it has one.</param>
+    /// <param name="shape">What is patched, and who comes by.</param>
+    public static ExplorationPlan Of(PatchSteps steps, Int3Handler? handler = null, PatchShape? shape = null)
+        => Of(new IteratorProtocol(steps.Method.Name.Contains('<') ? "my protocol" : steps.Method.Name, steps, handler), shape);
 
     public ExplorationPlan Under(FetchModel model) => this with { Model = model };
 
@@ -55,6 +63,8 @@ public sealed record ExplorationPlan
     /// <param name="progress">Told now and then, on the calling thread.</param>
     public ExplorationResult Run(CancellationToken cancellation = default, Action<ExplorationProgress>? progress = null)
     {
+        using var caller = CancellationTokenSource.CreateLinkedTokenSource(cancellation, CallerCancellation.Current?.Token ?? default);
+        cancellation = caller.Token;
         var started = Stopwatch.GetTimestamp();
         var outcome = new Searcher(MakeScenario, Model, Strategy, Seed, ExecutionsMax).Run(cancellation, progress);
         var searchSeconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
@@ -121,10 +131,11 @@ public sealed record ExplorationPlan
     {
         if (outcome.Violating is not null) return (Verdict.Violation, null);
         if (outcome.NotDeterministic is { } why) return (Verdict.Inconclusive, why);
+        if (outcome.CutOff > 0 && outcome.CutOff == outcome.Executions) return (Verdict.Inconclusive, $"none of {outcome.Executions} executions came to an end: {outcome.Straying}");
         if (outcome.CutOff > 0) return (Verdict.Inconclusive, string.Create(CultureInfo.InvariantCulture, $"{outcome.CutOff:N0} of {outcome.Executions:N0} executions were cut off, too long to be run to their end"));
         if (!Strategy.IsRandom && !outcome.IsComplete) return (Verdict.Inconclusive, string.Create(CultureInfo.InvariantCulture, $"stopped after {outcome.Executions:N0} executions, with more to explore"));
-        if (control is { Verdict: not Verdict.Violation }) return (Verdict.Inconclusive, $"the control, {control.Scenario}, was not caught in {control.Executions.ToString("N0", CultureInfo.InvariantCulture)} executions");
-        if (Strategy.IsRandom && control is null) return (Verdict.Inconclusive, "a random search that finds nothing says nothing without a control that it catches");
+        if (control is null) return (Verdict.Inconclusive, "nothing was violated, and there was no control: who catches nothing may be blind");
+        if (control.Verdict != Verdict.Violation) return (Verdict.Inconclusive, $"the control, {control.Scenario}, was not caught in {control.Executions.ToString("N0", CultureInfo.InvariantCulture)} executions");
         return (Verdict.Pass, null);
     }
 

@@ -21,6 +21,9 @@ public sealed unsafe partial class Cpu
     /// <summary>True while guest code spins on what nobody has changed since it looked last.</summary>
     public bool IsSpinning => _isStuttering && Machine.ForeignActs(this) == _loopHeadForeignActs;
 
+    /// <summary>True when a routine or guest code runs here, or would if it did not have to wait.</summary>
+    public bool IsBusy => _routines.Count > 0 || Activity == CpuActivity.Guest;
+
     /// <summary>True when what runs here waits for something, or spins on it: for ever, once nobody else can go on.</summary>
     public bool IsWaitingForever => IsWaiting || (RunsGuest && IsSpinning);
 

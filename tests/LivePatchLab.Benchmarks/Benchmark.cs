@@ -9,5 +9,6 @@ internal sealed record Benchmark(string Name, string Question, Func<ResultTable>
     public static IReadOnlyList<Benchmark> All { get; } =
     [
         GuestSpeed.Benchmark, SyncRounds.Benchmark, FullSwitch.Benchmark, ImageLoading.Benchmark, QuantumSweep.Benchmark, RunningWorkload.Benchmark, InterruptLatency.Benchmark,
+        ExplorationSpeed.Benchmark,
     ];
 }

@@ -95,6 +95,10 @@ internal sealed class ScenarioMachine : IDisposable
         return end;
     }
 
+    /// <summary>What everybody was doing when an execution was cut off.</summary>
+    public string WhatRuns() => string.Join("; ", Machine.Cpus.Where(c => c.IsBusy).Select(c =>
+        $"after {_scenario.TransitionsMax:N0} transitions {c.Id} was still {(c.Routine is { } routine ? $"in {routine.Name}, at '{routine.CurrentStep}'" : $"executing at {c.Rip}")}"));
+
     public void Dispose() => Machine.Dispose();
 
     private ExecutionEnd PerformAll(ISearch search)

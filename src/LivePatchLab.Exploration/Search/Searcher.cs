@@ -17,8 +17,9 @@ public readonly record struct ExplorationProgress(long Executions, long Executio
 /// <param name="Violating">The decisions of the first violating execution, or null.</param>
 /// <param name="Ordinal">That execution's number, from 0.</param>
 /// <param name="CutOff">Executions that were too long.</param>
+/// <param name="Straying">What the first of these was doing in the end.</param>
 /// <param name="NotDeterministic">Why an execution did not come out the same when it was run again; null while all did.</param>
-internal sealed record SearchOutcome(long Executions, long Transitions, bool IsComplete, string Bound, DecisionList? Violating, long Ordinal, long CutOff, string? NotDeterministic);
+internal sealed record SearchOutcome(long Executions, long Transitions, bool IsComplete, string Bound, DecisionList? Violating, long Ordinal, long CutOff, string? Straying, string? NotDeterministic);
 
 /// <summary>Runs a search over the executions of a scenario, on all processors where its executions are independent, until something is violated or nothing is left.</summary>
 internal sealed class Searcher(Func<Scenario> makeScenario, FetchModel model, IStrategy strategy, Seed seed, long executionsMax)
@@ -28,11 +29,15 @@ internal sealed class Searcher(Func<Scenario> makeScenario, FetchModel model, IS
 
     private const int SeedsAtOnce = 64;
 
+    /// <summary>When this many executions were run and none of them ended, none will.</summary>
+    private const int StrayingMax = 16;
+
     private readonly Lock _lock = new();
     private long _next;
     private long _executions;
     private long _transitions;
     private long _cutOff;
+    private string? _straying;
     private long _firstViolating = long.MaxValue;
     private DecisionList? _violating;
     private string? _notDeterministic;
@@ -76,7 +81,7 @@ internal sealed class Searcher(Func<Scenario> makeScenario, FetchModel model, IS
 
         cancellation.ThrowIfCancellationRequested();
         var executions = _violating is null ? _executions : strategy.IsRandom ? _firstViolating + 1 : _executions;
-        return new(executions, _transitions, _isComplete, _bound, _violating, _firstViolating, _cutOff, _notDeterministic);
+        return new(executions, _transitions, _isComplete, _bound, _violating, _firstViolating, _cutOff, _straying, _notDeterministic);
     }
 
     private static void Await(Task[] workers, Action tell)
@@ -109,7 +114,12 @@ internal sealed class Searcher(Func<Scenario> makeScenario, FetchModel model, IS
                 var isGuarded = ordinal % GuardShare == 0;
                 var howItEnded = machine.Execute(search, records: isGuarded);
                 transitions += machine.Transitions;
-                if (howItEnded == ExecutionEnd.TooLong) Interlocked.Increment(ref _cutOff);
+                if (howItEnded == ExecutionEnd.TooLong && NoteStraying(machine, ordinal + 1 - first))
+                {
+                    ordinal++;
+                    break;
+                }
+
                 if (isGuarded && howItEnded != ExecutionEnd.Abandoned) Guard(machine);
                 if (machine.Run.Violation is null) continue;
                 NoteViolation(machine, search, ordinal);
@@ -125,6 +135,18 @@ internal sealed class Searcher(Func<Scenario> makeScenario, FetchModel model, IS
             }
 
             tell?.Invoke();
+            if (_straying is not null && _cutOff == _executions && _cutOff >= StrayingMax) return;
+        }
+    }
+
+    /// <summary>True when it is no use to go on.</summary>
+    private bool NoteStraying(ScenarioMachine machine, long executionsHere)
+    {
+        lock (_lock)
+        {
+            _cutOff++;
+            _straying ??= machine.WhatRuns();
+            return _cutOff >= StrayingMax && _cutOff == _executions + executionsHere;
         }
     }
 

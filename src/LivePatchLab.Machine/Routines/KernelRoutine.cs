@@ -20,6 +20,9 @@ public sealed class KernelRoutine
     /// <summary>The CPU's clock when the last step was done.</summary>
     public long CompletedClockCycles { get; internal set; }
 
+    /// <summary>The step that is being done, or was done last; null before the first.</summary>
+    public KernelStep? CurrentStep => Current;
+
     /// <summary>The step that is being done.</summary>
     internal KernelStep Current { get; private set; } = null!;
 
