@@ -43,9 +43,10 @@ public sealed class InterleavingTable
         var rows = new List<InterleavingRow>();
         foreach (var entry in entries)
         {
-            var routine = entry.Routine ?? GuestCode;
-            var begins = entry.Kind != TraceKind.Violation && routines.GetValueOrDefault(entry.Cpu) != routine;
-            if (begins) routines[entry.Cpu] = routine;
+            // An interrupt or a drained store without a routine's name comes in between, and ends nothing.
+            var routine = entry.Routine ?? (entry.Kind == TraceKind.Instruction ? GuestCode : null);
+            var begins = entry.Kind != TraceKind.Violation && routine is not null && routines.GetValueOrDefault(entry.Cpu) != routine;
+            if (begins) routines[entry.Cpu] = routine!;
             var text = Say(entry);
             rows.Add(new(entry, text.Replace(WrappedColumns.FirmSpace, ' '), begins ? routine : null, entry.Kind == TraceKind.Violation ? [] : [.. written[entry.Ordinal]]) { Unbroken = text });
         }
