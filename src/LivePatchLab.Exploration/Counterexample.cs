@@ -63,6 +63,9 @@ public sealed record TraceEntry(int Ordinal, CpuId Cpu, long ClockCycles, long D
 
     /// <summary>True when the bytes are of versions that memory never held together.</summary>
     public bool IsTorn { get; init; }
+
+    /// <summary>The ordinal of the entry that brought it about, where that is known: who sent the IPI, who woke the CPU.</summary>
+    public int? CausedBy { get; init; }
 }
 
 /// <summary>What memory held at a site from one moment on.</summary>

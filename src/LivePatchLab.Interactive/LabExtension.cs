@@ -18,7 +18,8 @@ public static class LabExtension
 
     /// <summary>The using lines of the lab's own sessions, for C# cells that are written for those.</summary>
     public static string Usings { get; } = string.Concat(
-        CSharpSessionOptions.Lab.Usings.Select(space => $"using {space};\n").Append($"using static {typeof(LabCell).FullName};\n"));
+        CSharpSessionOptions.Lab.Usings.Select(space => $"using {space};\n")
+            .Concat(CSharpSessionOptions.Lab.StaticUsings.Append(typeof(LabCell).FullName).Select(type => $"using static {type};\n")));
 
     /// <summary>Types that are shown by views and carry no attribute that the host would find.</summary>
     public static IReadOnlyCollection<Type> ViewedTypes => [.. Formatter.ViewedTypes];

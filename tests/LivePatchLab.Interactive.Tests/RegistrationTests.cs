@@ -9,7 +9,7 @@ public sealed class RegistrationTests
     public async Task Every_magic_is_a_directive_with_its_parameters_and_completions()
     {
         var host = await StandInHost.WithLabAsync();
-        host.Directives.Select(directive => directive.Name).ShouldBe(["#!load", "#!machine", "#!patch", "#!sweep", "#!plot", "#!eval", "#!lab"]);
+        host.Directives.Select(directive => directive.Name).ShouldBe(["#!load", "#!machine", "#!patch", "#!sweep", "#!plot", "#!eval", "#!explore", "#!lab"]);
         host.Directives.ShouldAllBe(directive => directive.Description!.Length > 0 && directive.Parameters.All(parameter => parameter.Description!.Length > 0));
 
         var magics = (await host.RunWellAsync("""
@@ -36,7 +36,7 @@ public sealed class RegistrationTests
         var host = await StandInHost.WithLabAsync();
         await host.RunWellAsync("#!machine --cpus 2 --sites 1");
         (await host.InstallAsync(PackedExtension.Root)).ShouldBeNull();
-        host.Directives.Count.ShouldBe(7);
+        host.Directives.Count.ShouldBe(8);
         (await host.RunWellAsync("#!patch")).Plain.ShouldStartWith("text_poke_bp_list on 1 site");
         (await host.RunWellAsync("run.IsGood && machine.Options.Cpus == 2")).Shown.ShouldHaveSingleItem().ShouldBeOfType<ReturnValueProduced>().Value.ShouldBe(true);
     }

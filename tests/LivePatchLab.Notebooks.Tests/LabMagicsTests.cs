@@ -68,7 +68,7 @@ public sealed class LabMagicsTests
     [InlineData("#!sweep --engines all --sites 1 --seeds 9..1", "#!sweep: --seeds '9..1' ends before it begins")]
     [InlineData("#!plot", "there is no sweep in a variable 'sweep'; #!sweep makes one")]
     [InlineData("#!plot --y syncRound", "#!plot: no y named 'syncRound'. Did you mean syncRounds?  (--y: syncRounds, ipis, ipisPerCpu, int3Hits, bytesWritten, simulatedSeconds)")]
-    [InlineData("#!lab protocolls", "no topic named 'protocolls'. Did you mean protocols?  (#!lab lists all 23)")]
+    [InlineData("#!lab protocolls", "no topic named 'protocolls'. Did you mean protocols?  (#!lab lists all 24)")]
     public async Task What_is_wrong_is_one_line(string code, string message)
         => (await _lab.Error("\n" + code)).ShouldBe("cell 1, line 2: " + message);
 
@@ -84,7 +84,7 @@ public sealed class LabMagicsTests
     [Fact]
     public async Task The_lab_lists_and_explains_itself()
     {
-        (await _lab.Text("#!lab")).Split('\n').Count(line => line.StartsWith("#!", StringComparison.Ordinal)).ShouldBe(8);
+        (await _lab.Text("#!lab")).Split('\n').Count(line => line.StartsWith("#!", StringComparison.Ordinal)).ShouldBe(9);
         (await _lab.Text("#!lab protocols")).ShouldContain("text_poke_bp_list() in arch/x86/kernel/alternative.c, the seed's patch 3/8");
         (await _lab.Text("#!lab costs")).ShouldContain("loaded-24");
         (await _lab.Text("#!lab loaded-24")).ShouldContain("interrupts off, mean");

@@ -79,7 +79,11 @@ internal sealed class ExecutionRecorder : IDisposable
         _entries.Add(Fetched(Entry(e.Cpu, TraceKind.Trap, null, $"{e.Frame.Vector.Mnemonic()} at {NameOf(rip)}"), rip));
     }
 
-    private void OnIpiTaken(IpiEvent e) => _entries.Add(Entry(e.To, TraceKind.Interrupt, null, $"IPI from {e.From}: {e.Function.Name}"));
+    /// <summary>The sender sends in its last step, and goes no further until it has an answer.</summary>
+    private void OnIpiTaken(IpiEvent e) => _entries.Add(Entry(e.To, TraceKind.Interrupt, null, $"IPI from {e.From}: {e.Function.Name}") with
+    {
+        CausedBy = _entries.FindLast(sent => sent.Cpu == e.From && sent.Kind == TraceKind.Step)?.Ordinal,
+    });
 
     private void OnHandlerLeft(HandlerLeftEvent e)
     {

@@ -15,6 +15,7 @@ public static class LabMagics
             SweepMagic.Create(),
             PlotMagic.Create(),
             EvalMagic.Create(),
+            ExploreMagic.Create(),
         };
         table.Add(LabMagic.Create(table));
         return table;

@@ -8,6 +8,8 @@ public sealed class MagicCall(MagicLine line, ICellOutput output, ISessionVariab
 {
     public Magic Magic => line.Magic;
 
+    internal ICellOutput Output => output;
+
     public CancellationToken CancellationToken => cancellationToken;
 
     /// <summary>Where a long handler says how far it is. Nothing of it stays in the saved notebook.</summary>

@@ -175,6 +175,7 @@ public sealed class CSharpSession(CSharpSessionOptions options) : ISessionVariab
         .AddReferences(typeof(CellGlobals).Assembly, typeof(System.Text.Json.JsonDocument).Assembly, typeof(System.Collections.Immutable.ImmutableArray).Assembly)
         .AddReferences(options.References)
         .AddImports(options.Usings)
+        .AddImports(options.StaticUsings)
         // Only with symbols, and only in code that was not optimised, does every exception know its line: of an index out of its
         // range, optimised code tells none. What takes long in a cell is the lab's own code, which is optimised.
         .WithOptimizationLevel(OptimizationLevel.Debug)

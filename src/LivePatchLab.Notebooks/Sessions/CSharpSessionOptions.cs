@@ -16,6 +16,9 @@ public sealed record CSharpSessionOptions
     /// <summary>Namespaces that cells need not name.</summary>
     public IReadOnlyList<string> Usings { get; init; } = [];
 
+    /// <summary>Static classes whose methods cells call without their name.</summary>
+    public IReadOnlyList<string> StaticUsings { get; init; } = [];
+
     /// <summary>The lab's own: every assembly of it that is there and holds a public type in the namespace of its name.</summary>
     public static CSharpSessionOptions Lab { get; } = ForLab();
 
@@ -25,6 +28,7 @@ public sealed record CSharpSessionOptions
         return new()
         {
             References = present,
+            StaticUsings = [typeof(Exploring).FullName!],
             Usings =
             [
                 "System", "System.Linq", "System.Collections.Generic", "System.Threading", "System.Threading.Tasks",

@@ -35,18 +35,26 @@ internal static partial class CellErrors
         => exception is OperationCanceledException or ThreadInterruptedException
             || (exception is AggregateException several && several.InnerExceptions.All(IsInterruption));
 
-    private static string OneLine(string message) => message.ReplaceLineEndings(" ").Trim();
+    /// <summary>The line of a cell in which something was thrown: "cell 3, line 4"; null where no cell's code had a part in it.</summary>
+    public static string? ThrownIn(Exception exception) => CellFrames(exception) is [var (file, line), ..] ? $"{file}, line {line}" : null;
+
+    public static string OneLine(string message) => message.ReplaceLineEndings(" ").Trim();
 
     /// <summary>The line of this cell that led to the exception and, when it was thrown in code of an earlier cell, that place.</summary>
     private static (int? Line, string? Deeper) Place(Exception exception, string cellName)
     {
-        var frames = new StackTrace(exception, fNeedFileInfo: true).GetFrames()
-            .Where(frame => frame.GetFileLineNumber() > 0 && frame.GetFileName() is { } file && CellFile().IsMatch(file))
-            .Select(frame => (File: frame.GetFileName()!, Line: frame.GetFileLineNumber()))
-            .ToArray();
+        var frames = CellFrames(exception);
         var here = frames.Where(frame => frame.File == cellName).Select(frame => (int?)frame.Line).FirstOrDefault();
         return (here, frames.Length > 0 && frames[0].File != cellName ? $"{frames[0].File}, line {frames[0].Line}" : null);
     }
+
+    /// <summary>The frames of cells, the innermost first.</summary>
+    private static (string File, int Line)[] CellFrames(Exception exception) =>
+    [
+        .. new StackTrace(exception, fNeedFileInfo: true).GetFrames()
+            .Where(frame => frame.GetFileLineNumber() > 0 && frame.GetFileName() is { } file && CellFile().IsMatch(file))
+            .Select(frame => (frame.GetFileName()!, frame.GetFileLineNumber())),
+    ];
 
     [GeneratedRegex(@"^cell \d+$")]
     private static partial Regex CellFile();

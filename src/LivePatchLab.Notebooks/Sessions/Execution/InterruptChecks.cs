@@ -16,8 +16,10 @@ public static class CellInterruption
     public static void Check()
     {
         // One load while nobody interrupts anything.
-        if (Volatile.Read(ref _asked) != 0)
-            CallerCancellation.Current?.Token.ThrowIfCancellationRequested();
+        if (Volatile.Read(ref _asked) == 0)
+            return;
+        UserCall.ThrowIfStopped();
+        CallerCancellation.Current?.Token.ThrowIfCancellationRequested();
     }
 
     internal static void Begin() => Interlocked.Increment(ref _asked);

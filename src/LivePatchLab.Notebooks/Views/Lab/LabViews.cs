@@ -1,4 +1,5 @@
 using LivePatchLab.Experiments;
+using LivePatchLab.Exploration;
 using LivePatchLab.Linux;
 using LivePatchLab.Machine;
 
@@ -30,6 +31,9 @@ public static class LabViews
         Formatter.Show<ProgramImage>(KernelView.Of);
         Formatter.Show<CostModel>(model => CostView.Of(model, null));
         Formatter.Show<CostPreset>(preset => CostView.Of(preset.Costs, preset.Load));
+        Formatter.Show<ExplorationResult>(ExplorationResultView.Of);
+        Formatter.Show<ExplorationPlan>(plan => ExplorationResultView.Of(Exploring.RunIn(CellScope.Current, plan, CellScope.Current?.Cancellation ?? CancellationToken.None)));
+        Formatter.Show<Counterexample>(CounterexampleView.Of);
         Formatter.Show<FetchModel>(model => FetchModelView.Of([model]));
         return true;
     });
