@@ -15,6 +15,9 @@ public sealed class InvalidateInstructionCache(GuestAddress address, int length,
     protected internal override long Execute(Cpu cpu)
     {
         cpu.Machine.Versions.Maintain(Address, Length);
+
+        // To whoever fetches, it is as if the bytes were stored now.
+        if (!cpu.Machine.Fetch.IcacheCoherent) cpu.Machine.NoteCodeStore(cpu, Address, Length);
         return costCycles;
     }
 }
