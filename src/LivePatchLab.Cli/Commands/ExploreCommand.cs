@@ -105,7 +105,7 @@ internal static class ExploreCommand
             ? ExploreReport.ToJson(rows, contradictions, promoted).ToJsonString()
             : ExploreReport.ToText(rows, contradictions, promoted, showsCounterexamples: tests.Count == 1));
 
-        // A random search may say that it does not know; what it says otherwise must be right.
+        // A search by chance, or one with a bound, may leave it open; what it says otherwise must be right.
         var isRight = rows.All(r => r.IsAsExpected || promotes || (r.Result.Strategy != Strategies[0].Name && r.Verdict == Verdict.Inconclusive));
         return isRight && contradictions.Count == 0 ? ExitCode.Done : ExitCode.Failed;
     }
