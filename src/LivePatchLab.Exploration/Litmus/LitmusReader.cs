@@ -38,18 +38,34 @@ internal sealed class LitmusReader(string file, string text)
         foreach (var model in FetchModel.Presets)
             if (_expected.All(e => e.Model != model.Name)) throw top.Fail($"no verdict is expected under {model.Name}: add 'verdict {model.Name} pass|violation|inconclusive  because …'");
         if (_control is null && _situation.Sites.Count == 0) throw top.Fail("a test without a site needs a control of its own: add 'control cpu0 …' with a program that must be caught");
+        var control = _control ?? LitmusControl.ByteByByte(_situation);
+        LayOut(_situation, top);
+        LayOut(control, top);
         return new()
         {
             File = file,
             Name = _name!,
             Question = _question,
             Situation = _situation,
-            Control = _control ?? LitmusControl.ByteByByte(_situation),
+            Control = control,
             Keeps = _keeps ?? Invariants.None,
             Never = _never,
             Allowed = _allowed,
             Expected = _expected,
         };
+    }
+
+    /// <summary>What cannot be laid out is said now, not when it is explored.</summary>
+    private static void LayOut(LitmusSituation situation, LitmusCursor top)
+    {
+        try
+        {
+            _ = new LitmusLayout(situation);
+        }
+        catch (BadInputException e)
+        {
+            throw top.Fail(e.Message);
+        }
     }
 
     private void ReadSection(LitmusSection section)

@@ -87,6 +87,8 @@ public sealed class LitmusFormatTests
     [InlineData("cmp [flag], 1", "cmq [flag], 1", "13:13", "Did you mean cmp?")]
     [InlineData("cmp [flag], 1", "cmp [flag]", "13:13", "cmp takes")]
     [InlineData("cmp [flag], 1", "lock cmp [flag], 1", "13:13", "lock goes with")]
+    [InlineData("jne again", "jne agian", "1:1", "line 14: there is no label 'agian'. Did you mean again?")]
+    [InlineData("jne again", "site", "1:1", "'site' stands in lines 14 and 15")]
     [InlineData("gate      trap", "gate      tarp", "16:11", "Did you mean trap?")]
     [InlineData("I2, NewAfterReturn", "I2, I13", "17:15", "no invariant named 'I13'")]
     [InlineData("cpu1:r12", "cpu2:r12", "18:11", "cpu0 to cpu1")]
