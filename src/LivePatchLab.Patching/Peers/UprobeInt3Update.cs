@@ -32,7 +32,7 @@ public sealed class UprobeInt3Update : IPatchProtocol
     public bool MaySkip => true;
 
     public Invariants PromisesUnder(FetchModel model)
-        => Invariants.TrapsAreConsumed | Invariants.NothingTorn | Invariants.TailBehindInt3 | Invariants.FirstByteLast | Invariants.NewAfterReturn | Invariants.WaitsWithInterruptsOn;
+        => Promises.OfThreeSyncs(model) | Invariants.TrapsAreConsumed | Invariants.WaitsWithInterruptsOn;
 
     public IPatcher Attach(LinuxKernel kernel) => new Patcher(kernel);
 
