@@ -13,7 +13,11 @@ internal sealed class PatchProgram
     private const int CallBytes = 5;
 
     private static readonly GuestAddress Code = new(0xffffffff81000000), Data = new(0xffffffff82000000);
-    private static readonly GuestAddress WayIn = Code + 0xe0, FirstLine = Code + 0x100, OldFunction = Code + 0x800, NewFunction = Code + 0x840, CallReturn = Code + 0x880, JumpTargets = Code + 0x8c0, Slots = Data + 0xf00;
+
+    /// <summary>One function before the sites and one behind them: the displacements of their calls differ in every byte, so what is mixed of both shows.</summary>
+    private static readonly GuestAddress NewFunction = Code + 0x40, OldFunction = Code + 0x800;
+
+    private static readonly GuestAddress WayIn = Code + 0xe0, FirstLine = Code + 0x100, CallReturn = Code + 0x880, JumpTargets = Code + 0x8c0, Slots = Data + 0xf00;
 
     private readonly List<(GuestAddress Address, byte[] Bytes)> _parts = [];
     private readonly List<(GuestAddress Address, byte[] Old, byte[] New)> _sites = [];
