@@ -20,6 +20,11 @@ public abstract class Scenario
     /// <summary>An execution with more transitions than this has gone astray, and is reported as such.</summary>
     public virtual int TransitionsMax => 2_000;
 
+    /// <summary>
+    /// True where an exception, a BUG or a deadlock that belongs to an invariant that is not checked ends an execution without being reported. Otherwise every one is.
+    /// </summary>
+    public virtual bool ReportsOnlyWhatIsChecked => false;
+
     /// <summary>What is checked, under a fetch model.</summary>
     public abstract Invariants CheckedUnder(FetchModel model);
 
