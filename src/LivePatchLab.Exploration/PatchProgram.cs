@@ -12,7 +12,10 @@ internal sealed class PatchProgram
 
     private const int CallBytes = 5;
 
-    private static readonly GuestAddress Code = new(0xffffffff81000000), Data = new(0xffffffff82000000);
+    /// <summary>The page of text that the sites lie in.</summary>
+    public static readonly GuestAddress Code = new(0xffffffff81000000);
+
+    private static readonly GuestAddress Data = new(0xffffffff82000000);
 
     /// <summary>One function before the sites and one behind them: the displacements of their calls differ in every byte, so what is mixed of both shows.</summary>
     private static readonly GuestAddress NewFunction = Code + 0x40, OldFunction = Code + 0x800;
