@@ -133,11 +133,11 @@ internal sealed class ScenarioMachine : IDisposable
                 : fault.Vector == TrapVector.NonMaskableInterrupt ? Invariants.HandlerIsNotPatched
                 : Invariants.NothingTorn;
             var what = fault.Vector == TrapVector.NonMaskableInterrupt ? "an NMI cannot return: the next NMI has overwritten its frame" : $"nobody consumed {fault.Vector.Mnemonic()} at {fault.Rip}";
-            Run.Report(_scenario.ShownByFault(fault) ?? invariant, Machine.Cpus[fault.Cpu.Index], fault.Rip, what);
+            Run.Report(_scenario.ShownByFailure(Run) ?? invariant, Machine.Cpus[fault.Cpu.Index], fault.Rip, what);
         }
         else if (Run.Kernel.Bug is { } bug)
         {
-            Run.Report(_scenario.ShownByBug(bug), Machine.Cpus[0], default, bug);
+            Run.Report(_scenario.ShownByFailure(Run) ?? Invariants.DescriptorOutlivesHandlers, Machine.Cpus[0], default, bug);
         }
         else if (!Machine.IsStopRequested && Machine.Cpus.FirstOrDefault(c => c.IsWaitingForever) is { } waiting)
         {
