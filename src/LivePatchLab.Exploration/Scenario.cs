@@ -36,4 +36,7 @@ public abstract class Scenario
 
     /// <summary>Checkers beside those of the lab for <see cref="CheckedUnder"/>.</summary>
     public virtual IEnumerable<Checker> MakeCheckers() => [];
+
+    /// <summary>Which invariant it was that an exception nobody consumed, or a BUG of the kernel, has shown to be violated; null where its kind tells.</summary>
+    public virtual Invariants? ShownByFailure(ScenarioRun run) => null;
 }

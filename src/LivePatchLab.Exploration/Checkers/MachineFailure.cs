@@ -24,7 +24,9 @@ internal sealed record MachineFailure(Invariants Invariant, Cpu Cpu, GuestAddres
         return new(Invariants.WaitsWithInterruptsOn, waiting, default, "deadlock: " + string.Join("; ", machine.Waiting()));
     }
 
-    public static string Describe(GuestFault fault) => $"nobody consumed {fault.Vector.Mnemonic()} at {fault.Rip}, where memory holds {(fault.Code.Count > 0 ? Convert.ToHexStringLower([.. fault.Code]) : "nothing")}";
+    public static string Describe(GuestFault fault) => fault.Vector == TrapVector.NonMaskableInterrupt
+        ? "an NMI cannot return: the next NMI has overwritten its frame"
+        : $"nobody consumed {fault.Vector.Mnemonic()} at {fault.Rip}, where memory holds {(fault.Code.Count > 0 ? Convert.ToHexStringLower([.. fault.Code]) : "nothing")}";
 
     /// <summary>The CPU on which the kernel gave up.</summary>
     public static Cpu CpuOfBug(ScenarioRun run) => run.Machine.Cpus.FirstOrDefault(c => c.Routine?.CurrentStep is StopRun) ?? run.Machine.Cpus[0];

@@ -127,8 +127,9 @@ internal sealed class ScenarioMachine : IDisposable
     private void Judge()
     {
         if (Run.Violation is not null || MachineFailure.Of(Run) is not { } failure) return;
-        if (_scenario.ReportsOnlyWhatIsChecked && (failure.Invariant & Checked) == 0) return;
-        Run.Report(failure.Invariant, failure.Cpu, failure.Address, failure.Detail);
+        var invariant = _scenario.ShownByFailure(Run) ?? failure.Invariant;
+        if (_scenario.ReportsOnlyWhatIsChecked && (invariant & Checked) == 0) return;
+        Run.Report(invariant, failure.Cpu, failure.Address, failure.Detail);
     }
 
     private void OnPatched()
