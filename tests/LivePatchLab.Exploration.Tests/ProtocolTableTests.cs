@@ -1,4 +1,3 @@
-using LivePatchLab.Linux.Tests;
 using LivePatchLab.Machine;
 using LivePatchLab.Patching;
 
