@@ -214,7 +214,7 @@ public sealed unsafe partial class Cpu
             if (State->Exit != ExecutionExit.Repeating) return true;
         }
 
-        if (State->Rip <= rip) NoteLoop();
+        if (State->Rip <= rip) NoteLoop(rip);
         return log.Notes > before || _isStuttering;
     }
 
@@ -238,7 +238,7 @@ public sealed unsafe partial class Cpu
     }
 
     /// <summary>Code that has come back to where it was, as it was, with nobody else having done anything, will go on like that.</summary>
-    private void NoteLoop()
+    private void NoteLoop(ulong rip)
     {
         var hasher = default(StateHasher);
         for (var i = 0; i < 16; i++) hasher.Add(State->Registers[i]);
@@ -246,8 +246,17 @@ public sealed unsafe partial class Cpu
         hasher.Add(Machine.Versions.FloorOf(Id));
         var state = hasher.Result.Value;
         var acts = Machine.ForeignActs(this);
-        _isStuttering = _loopHead == State->Rip && _loopHeadState == state && _loopHeadForeignActs == acts;
+        _isStuttering = _loopHead == State->Rip && _loopHeadState == state && _loopHeadForeignActs == acts && !WillBeFreshByItself(rip);
         (_loopHead, _loopHeadState, _loopHeadForeignActs) = (State->Rip, state, acts);
+    }
+
+    /// <summary>True when the instruction was older than memory and the queue has an end: going round often enough brings newer code.</summary>
+    private bool WillBeFreshByItself(ulong rip)
+    {
+        if (Machine.Fetch.QueueDepth is null) return false;
+        var fetched = Machine.Interpreter.LastBytes;
+        Span<byte> now = stackalloc byte[16];
+        return fetched.Length <= now.Length && Machine.Memory.TryRead(new(rip), now[..fetched.Length]) && !fetched.SequenceEqual(now[..fetched.Length]);
     }
 
     private void TakeArmed(int slot, AccessLog log)

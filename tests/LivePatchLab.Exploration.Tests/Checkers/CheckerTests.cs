@@ -36,7 +36,7 @@ public sealed class CheckerTests
 
     [Fact]
     public void I2_the_guard_of_a_protocol_is_not_torn_code()
-        => ShouldHold(Invariants.NothingTorn, new NaClDyncode(catchesGuard: true), FetchModel.AmdAsync, Program);
+        => ShouldHold(Invariants.NothingTorn, new NaClDyncode(), FetchModel.AmdAsync, Program);
 
     [Fact]
     public void I3_a_tail_that_changes_before_everybody_has_seen_the_int3_is_reported()
@@ -116,7 +116,15 @@ public sealed class CheckerTests
     public void I9_a_guard_that_kills_has_neither_effect()
     {
         ShouldTrip(Invariants.EffectIsOldOrNew, new NaClDyncode(), FetchModel.AmdAsync, Program).Detail.ShouldContain("#GP");
-        ShouldHold(Invariants.EffectIsOldOrNew, new NaClDyncode(catchesGuard: true), FetchModel.AmdAsync, Program);
+        ShouldHold(Invariants.EffectIsOldOrNew, new NaClDyncode(), FetchModel.AmdAsync, Program with { SiteOffset = 0 });
+    }
+
+    [Fact]
+    public void I9_a_guard_that_is_never_left_has_neither_effect_and_a_queue_with_an_end_leaves_it()
+    {
+        var shape = new PatchShape { SiteOffset = 0 };
+        ShouldTrip(Invariants.EffectIsOldOrNew, new HotSpotSelfLoop(), FetchModel.AmdAsync, shape).Detail.ShouldContain("for ever");
+        ShouldHold(Invariants.EffectIsOldOrNew, new HotSpotSelfLoop(), FetchModel.IntelPractice, shape);
     }
 
     [Fact]
