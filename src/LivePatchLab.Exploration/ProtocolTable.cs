@@ -60,7 +60,7 @@ public static class ProtocolTable
     public static SyncVerdict ExploreWithout(IPatchProtocol protocol, string phase, int siteOffset, FetchModel model, long executionsMax = ExecutionsMaxDefault, CancellationToken cancellation = default)
     {
         var shape = ShapeOf(protocol) with { SiteOffset = siteOffset };
-        var asked = protocol.PromisesUnder(model) & ~(Invariants.TailBehindInt3 | Invariants.FirstByteLast);
+        var asked = protocol.PromisesUnder(model) & ~Checkers.OfMeans;
         Func<Scenario> Of(IPatchProtocol explored) => () => new PatchScenario(explored, shape) { CheckedOnly = asked };
         var control = asked.HasFlag(Invariants.NothingTorn) ? ControlProtocols.ByteByByte : ControlProtocols.WithInterruptsOff(protocol);
         return new(protocol.Name, phase, siteOffset, model, ExplorationPlan.Of(Of(protocol.Without(phase))).Under(model).Within(executionsMax).WithControl(Of(control)).Run(cancellation));

@@ -188,6 +188,28 @@ public sealed class CheckerTests
         ShouldHold(Invariants.NewAfterReturn, Steps(Int3First));
     }
 
+    [Theory]
+    [InlineData(BugKind.DanglingPointer, Invariants.DescriptorOutlivesHandlers)]
+    [InlineData(BugKind.UseAfterFree, Invariants.DescriptorOutlivesHandlers)]
+    [InlineData(BugKind.OutOfBounds, Invariants.ArrayIsSorted)]
+    [InlineData(BugKind.Stack, Invariants.EffectIsOldOrNew)]
+    [InlineData(BugKind.Assertion, Invariants.NewAfterReturn)]
+    public void A_kernel_that_gives_up_is_laid_to_what_it_has_met(BugKind kind, Invariants invariant)
+    {
+        IEnumerable<KernelStep> GiveUp(PatchContext kernel, IReadOnlyList<PatchSite> sites)
+        {
+            yield return kernel.RunSync();
+            yield return kernel.Kernel.RaiseBug("mine", kind);
+        }
+
+        var found = ExplorationPlan.Of(() => new PatchScenario(Steps(GiveUp))).Run().Counterexample.ShouldNotBeNull().Violation;
+        (found.Invariant, found.Detail, found.Cpu).ShouldBe((invariant, "mine", new CpuId(0)));
+    }
+
+    [Fact]
+    public void A_plan_for_a_protocol_asks_for_what_can_be_observed()
+        => ExplorationPlan.Of(Protocols.TextPokeBp.Without(TextPokeBp.PhaseTail)).Under(FetchModel.IntelPractice).Run().Verdict.ShouldBe(Verdict.Pass, "nobody is given anything torn, though I4 does not hold");
+
     [Fact]
     public void A_search_with_reduction_sees_old_code_at_the_return_as_one_without_it_does()
     {
