@@ -9,16 +9,13 @@ namespace LivePatchLab.Exploration;
 /// The plain situation: CPU 0 patches, the others come by. Each executor runs through all sites in a row, some times over; a site calls one of
 /// two functions that only count, or is a nop.
 /// </summary>
-public class PatchScenario : Scenario
+public sealed class PatchScenario : Scenario
 {
     /// <summary>R12 and R13 of an executor count the calls of the old and of the new function.</summary>
     public const int OldCallsRegister = 12, NewCallsRegister = 13;
 
     private const int VisitsRegister = 3;
-    /// <summary>The page of text that the sites lie in.</summary>
-    protected static readonly GuestAddress Code = new(0xffffffff81000000);
-
-    private static readonly GuestAddress Stacks = new(0xffffffff82000000);
+    private static readonly GuestAddress Code = new(0xffffffff81000000), Stacks = new(0xffffffff82000000);
     private static readonly GuestAddress OldFunction = Code + 0x800, NewFunction = Code + 0x840, CallReturn = Code + 0x880;
 
     private readonly IPatchProtocol _protocol;

@@ -4,8 +4,18 @@ using LivePatchLab.Patching;
 namespace LivePatchLab.Exploration;
 
 /// <summary>The plain situation with what a bug needs beside it: other memory, other people's probes, failures on purpose, an oracle of its own.</summary>
-internal sealed class StagedPatch(IPatchProtocol protocol, PatchShape? shape = null) : PatchScenario(protocol, shape)
+internal sealed class StagedPatch(IPatchProtocol protocol, PatchShape? shape = null) : Scenario
 {
+    private static readonly GuestAddress Text = new(0xffffffff81000000);
+
+    private readonly PatchScenario _plain = new(protocol, shape);
+
+    public override string Name => _plain.Name;
+
+    public override int Cpus => _plain.Cpus;
+
+    public override MemoryOrder MemoryOrder => _plain.MemoryOrder;
+
     /// <summary>What is checked; null for what the protocol promises.</summary>
     public Invariants? Checked { get; init; }
 
@@ -19,19 +29,19 @@ internal sealed class StagedPatch(IPatchProtocol protocol, PatchShape? shape = n
 
     /// <summary>Makes the page of text writable where it is executed, as that of modules was when ftrace learnt to recover.</summary>
     public static void MakeTextWritable(SmpMachine machine)
-        => machine.Memory.Map(Code, GuestMemory.PageBytes, PagePermissions.Read | PagePermissions.Write | PagePermissions.Execute);
+        => machine.Memory.Map(Text, GuestMemory.PageBytes, PagePermissions.Read | PagePermissions.Write | PagePermissions.Execute);
 
-    public override Invariants CheckedUnder(FetchModel model) => Checked ?? base.CheckedUnder(model);
+    public override Invariants CheckedUnder(FetchModel model) => Checked ?? _plain.CheckedUnder(model);
 
     public override void LayOut(SmpMachine machine)
     {
-        base.LayOut(machine);
+        _plain.LayOut(machine);
         Ground?.Invoke(machine);
     }
 
     public override void Begin(ScenarioRun run)
     {
-        base.Begin(run);
+        _plain.Begin(run);
         Cue?.Invoke(run);
     }
 

@@ -59,7 +59,7 @@ public class GalleryTests(ITestOutputHelper output)
     [Fact]
     public void The_table_of_bugs_says_what_the_gallery_says()
     {
-        var lines = File.ReadAllLines(Path.Combine(AppContext.BaseDirectory, "bugs.tsv"));
+        var lines = File.ReadAllLines(Path.Combine(LabFolder.Root, "data", "bugs.tsv"));
         lines[0].ShouldBe("bug\ttitle\treference\tingredients\tfix\texpressed");
         lines.Skip(1).ShouldBe(BugGallery.All.Select(b => string.Join('\t', b.Id, b.Title, b.Reference, b.Ingredients, b.Fix, b.Missing is null ? "yes" : $"no: {b.Missing}")));
     }
