@@ -8,6 +8,8 @@ public class GalleryTests(ITestOutputHelper output)
     /// <summary>Bugs of the list, and how many of them the lab can express at the least.</summary>
     private const int Bugs = 17, ExpressedMin = 15;
 
+    private const long SeedsOfMended = 2_000;
+
     public static TheoryData<string> Expressed => [.. BugGallery.All.Where(b => b.Broken is not null).Select(b => b.Id)];
 
     [Theory]
@@ -33,6 +35,14 @@ public class GalleryTests(ITestOutputHelper output)
         var found = plan.Run().Counterexample.ShouldNotBeNull();
         output.WriteLine($"{id}: seed {found.Seed}, the {found.Executions:N0}th execution: {found.Violation}");
         plan.Replay(found.Decisions.ToString()).ShouldNotBeNull().Violation.ShouldBe(found.Violation);
+    }
+
+    [Theory]
+    [MemberData(nameof(Expressed))]
+    public void The_mended_code_withstands_chance_too_which_leaves_no_order_out(string id)
+    {
+        var bug = Bug(id);
+        ExplorationPlan.Of(bug.Mended!).Under(bug.Model).By(new RandomWalk()).Within(SeedsOfMended).Run().Counterexample?.Violation.ShouldBeNull();
     }
 
     [Fact]
