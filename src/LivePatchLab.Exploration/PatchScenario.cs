@@ -8,7 +8,7 @@ namespace LivePatchLab.Exploration;
 /// The plain situation: CPU 0 patches, the others come by. Each executor runs through all sites in a row, some times over; a site calls one of
 /// two functions that only count, or is a nop.
 /// </summary>
-public class PatchScenario : Scenario
+public sealed class PatchScenario : Scenario
 {
     /// <summary>R12 and R13 of an executor count the calls of the old and of the new function.</summary>
     public const int OldCallsRegister = 12, NewCallsRegister = 13;
