@@ -28,6 +28,12 @@ public sealed class ProtocolTableTests(ProtocolTables tables) : IClassFixture<Pr
         ["text_poke_bp_refcount"] = (Invariants.DescriptorOutlivesHandlers, "B10: the descriptor lies on the patcher's stack (efd608fa7403)"),
     };
 
+    /// <summary>Cells that depth-first search cannot decide, and why.</summary>
+    private static readonly Dictionary<string, string> Undecided = new()
+    {
+        ["word_patch under arm-like"] = "its handler goes back to the INT3, which a cache that nobody maintains may give for ever: such executions have no end",
+    };
+
     [Fact]
     public void The_document_is_what_comes_out()
     {
@@ -65,7 +71,7 @@ public sealed class ProtocolTableTests(ProtocolTables tables) : IClassFixture<Pr
             var (broken, bug) = HistoricalBugs.GetValueOrDefault(cell.Protocol);
             var what = $"{cell.Protocol} under {cell.Model}: {cell.Result!.Counterexample?.Violation} {cell.Result.Reason} {bug}";
             if (cell.Promised.HasFlag(broken) && broken != Invariants.None) cell.Broken.ShouldBe(broken, what);
-            else cell.Verdict.ShouldBe(Verdict.Pass, what);
+            else cell.Verdict.ShouldBe(Undecided.ContainsKey($"{cell.Protocol} under {cell.Model}") ? Verdict.Inconclusive : Verdict.Pass, what);
         }
     }
 
