@@ -104,7 +104,7 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
     /// </summary>
     private void FindRaces(DepthFirstNode node)
     {
-        node.BeginClock(LastOf(node.Actor));
+        node.BeginClock(LastOf(node.Actor), _actors.Count);
         if (node.Acquires) AcquireReleased(node);
         var isRaceFound = false;
         for (var i = _depth - 1; i >= 0; i--)

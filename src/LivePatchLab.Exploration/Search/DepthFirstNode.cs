@@ -17,6 +17,9 @@ internal sealed class DepthFirstNode
     private Access[] _accesses = new Access[16];
     private int _accessCount;
     private int _enabledCount;
+
+    /// <summary>How many actors there were when the clocks were made; those behind have no part in them.</summary>
+    private int _actors;
     private ulong _wanted;
     private ulong _done;
 
@@ -90,12 +93,22 @@ internal sealed class DepthFirstNode
 
     public bool ConflictsWith(DepthFirstNode other) => Conflict(_touchedBits, _writtenBits, Accesses, other._touchedBits, other._writtenBits, other.Accesses);
 
-    public void BeginClock(DepthFirstNode? previous)
+    public void BeginClock(DepthFirstNode? previous, int actors)
     {
-        if (previous is null) Array.Clear(_clock);
-        else previous._clock.CopyTo(_clock, 0);
+        _actors = actors;
+        if (previous is null)
+        {
+            Array.Clear(_clock, 0, actors);
+        }
+        else
+        {
+            // Actors that have come up since then had done nothing yet.
+            previous._clock.AsSpan(0, previous._actors).CopyTo(_clock);
+            Array.Clear(_clock, previous._actors, actors - previous._actors);
+        }
+
         _clock[Actor]++;
-        _clock.CopyTo(_before, 0);
+        _clock.AsSpan(0, actors).CopyTo(_before);
     }
 
     public bool ReleasesTo(DepthFirstNode later)
@@ -107,11 +120,11 @@ internal sealed class DepthFirstNode
 
     public void JoinBefore(DepthFirstNode earlier)
     {
-        Join(_before, earlier._clock);
-        Join(_clock, earlier._clock);
+        Join(_before, earlier);
+        Join(_clock, earlier);
     }
 
-    public void JoinAfter(DepthFirstNode earlier) => Join(_clock, earlier._clock);
+    public void JoinAfter(DepthFirstNode earlier) => Join(_clock, earlier);
 
 
     public bool ComesAfter(DepthFirstNode earlier) => _before[earlier.Actor] >= earlier._clock[earlier.Actor];
@@ -198,9 +211,10 @@ internal sealed class DepthFirstNode
         return false;
     }
 
-    private static void Join(int[] clock, int[] other)
+    private static void Join(int[] clock, DepthFirstNode earlier)
     {
-        for (var i = 0; i < clock.Length; i++)
+        var other = earlier._clock;
+        for (var i = 0; i < earlier._actors; i++)
             if (other[i] > clock[i]) clock[i] = other[i];
     }
 
