@@ -16,7 +16,9 @@ public sealed class PatchScenario : Scenario
 
     private const int VisitsRegister = 3;
     private static readonly GuestAddress Code = new(0xffffffff81000000), Stacks = new(0xffffffff82000000);
-    private static readonly GuestAddress OldFunction = Code + 0x800, NewFunction = Code + 0x840, CallReturn = Code + 0x880;
+
+    // So far apart that calls of the two differ in every byte of their displacement: else a call across a boundary could be put together from both, and nobody would notice.
+    private static readonly GuestAddress OldFunction = Code + 0x01234560, NewFunction = Code + 0x02356780, CallReturn = Code + 0x880;
 
     private readonly IPatchProtocol _protocol;
     private readonly List<(GuestAddress Address, byte[] Old, byte[] New)> _sites = [];
@@ -46,6 +48,8 @@ public sealed class PatchScenario : Scenario
     {
         machine.Memory.Map(Code, GuestMemory.PageBytes, PagePermissions.Read | PagePermissions.Execute);
         machine.Memory.Load(_entry, _program);
+        machine.Memory.Map(OldFunction.AlignDown(GuestMemory.PageBytes), GuestMemory.PageBytes, PagePermissions.Read | PagePermissions.Execute);
+        machine.Memory.Map(NewFunction.AlignDown(GuestMemory.PageBytes), GuestMemory.PageBytes, PagePermissions.Read | PagePermissions.Execute);
         machine.Memory.Load(OldFunction, [0x49, 0xff, 0xc4, 0xc3]); // inc r12; ret
         machine.Memory.Load(NewFunction, [0x49, 0xff, 0xc5, 0xc3]); // inc r13; ret
         machine.Memory.Load(CallReturn, [0xf4]); // hlt
