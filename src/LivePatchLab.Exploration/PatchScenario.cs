@@ -9,13 +9,16 @@ namespace LivePatchLab.Exploration;
 /// The plain situation: CPU 0 patches, the others come by. Each executor runs through all sites in a row, some times over; a site calls one of
 /// two functions that only count, or is a nop.
 /// </summary>
-public sealed class PatchScenario : Scenario
+public class PatchScenario : Scenario
 {
     /// <summary>R12 and R13 of an executor count the calls of the old and of the new function.</summary>
     public const int OldCallsRegister = 12, NewCallsRegister = 13;
 
     private const int VisitsRegister = 3;
-    private static readonly GuestAddress Code = new(0xffffffff81000000), Stacks = new(0xffffffff82000000);
+    /// <summary>The page of text that the sites lie in.</summary>
+    protected static readonly GuestAddress Code = new(0xffffffff81000000);
+
+    private static readonly GuestAddress Stacks = new(0xffffffff82000000);
 
     // So far apart that calls of the two differ in every byte of their displacement: else a call across a boundary could be put together from both, and nobody would notice.
     private static readonly GuestAddress OldFunction = Code + 0x01234560, NewFunction = Code + 0x02356780, CallReturn = Code + 0x880;
@@ -62,7 +65,7 @@ public sealed class PatchScenario : Scenario
     {
         foreach (var (address, old, @new) in _sites) run.AddSite(new(address, old, @new));
         var machine = run.Machine;
-        machine.Cpus[0].Start(_protocol.Name, Patch(run));
+        machine.Cpus[0].Start(_protocol.Name, Patch(run, _protocol.Attach(run.Kernel)));
         for (var i = 1; i <= Shape.Executors; i++)
         {
             machine.Cpus[i].Registers[VisitsRegister] = (ulong)Shape.Visits;
@@ -70,9 +73,8 @@ public sealed class PatchScenario : Scenario
         }
     }
 
-    private IEnumerable<KernelStep> Patch(ScenarioRun run)
+    private static IEnumerable<KernelStep> Patch(ScenarioRun run, IPatcher patcher)
     {
-        var patcher = _protocol.Attach(run.Kernel);
         var context = new PatchContext(run.Kernel, run.Machine.Cpus[0]);
         yield return context.TextMutex.Acquire();
         yield return KernelStep.Call(patcher.Apply(context, run.Sites));

@@ -132,7 +132,7 @@ internal sealed class ScenarioMachine : IDisposable
             var invariant = fault.Vector == TrapVector.Breakpoint ? Invariants.TrapsAreConsumed
                 : fault.Vector == TrapVector.NonMaskableInterrupt ? Invariants.HandlerIsNotPatched
                 : Invariants.NothingTorn;
-            Run.Report(invariant, Machine.Cpus[fault.Cpu.Index], fault.Rip, $"nobody consumed {fault.Vector.Mnemonic()} at {fault.Rip}");
+            Run.Report(invariant, Machine.Cpus[fault.Cpu.Index], fault.Rip, $"nobody consumed {fault.Vector.Mnemonic()} at {fault.Rip}, where memory holds {(fault.Code.Count > 0 ? Convert.ToHexStringLower([.. fault.Code]) : "nothing")}");
         }
         else if (Run.Kernel.Bug is { } bug)
         {

@@ -14,6 +14,7 @@ public sealed class InvalidateInstructionCache(GuestAddress address, int length,
 
     protected internal override long Execute(Cpu cpu)
     {
+        cpu.Machine.NoteMaintenance(Address, Length);
         cpu.Machine.Versions.Maintain(Address, Length);
         return costCycles;
     }
