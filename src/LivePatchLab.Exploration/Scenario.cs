@@ -31,4 +31,10 @@ public abstract class Scenario
 
     /// <summary>Checkers beside those of the lab for <see cref="CheckedUnder"/>.</summary>
     public virtual IEnumerable<Checker> MakeCheckers() => [];
+
+    /// <summary>Which invariant an exception that nobody consumed has shown to be violated; null where its vector tells.</summary>
+    public virtual Invariants? ShownByFault(GuestFault fault) => null;
+
+    /// <summary>Which invariant a BUG() of the kernel has shown to be violated: most are uses of what is not there any more, or not yet.</summary>
+    public virtual Invariants ShownByBug(string bug) => Invariants.DescriptorOutlivesHandlers;
 }

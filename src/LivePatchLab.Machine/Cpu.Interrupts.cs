@@ -90,10 +90,18 @@ public sealed unsafe partial class Cpu
         _routines.Add(new(round.Function.Name, steps.GetEnumerator(), RoutineKind.Interrupt) { Round = round, EnteredClockCycles = entered });
     }
 
-    private void LeaveInterrupt(long enteredClockCycles)
+    /// <summary>The interrupt that is being handled ends without IRET: its handler has switched to a task that had come in by SYSCALL, and that goes back by SYSRET.</summary>
+    /// <exception cref="InvalidOperationException">No interrupt is being handled.</exception>
+    public void LeaveBySystemReturn()
+    {
+        var handler = _routines.FindLast(r => r.Kind is RoutineKind.Interrupt or RoutineKind.DeviceInterrupt) ?? throw new InvalidOperationException($"{Id} handles no interrupt");
+        handler.LeavesBySystemReturn = true;
+    }
+
+    private void LeaveInterrupt(long enteredClockCycles, bool bySystemReturn = false)
     {
         ClockCycles += Machine.Costs.InterruptExit.Cycles;
-        Serialise(SerialisingEvents.InterruptReturn);
+        Serialise(bySystemReturn ? SerialisingEvents.SystemReturn : SerialisingEvents.InterruptReturn);
         InterruptsEnabled = true;
         Account.HandlerCycles += ClockCycles - enteredClockCycles;
         Machine.Events.RaiseHandlerLeft(this, enteredClockCycles, null);

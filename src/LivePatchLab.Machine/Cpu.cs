@@ -326,10 +326,10 @@ public sealed unsafe partial class Cpu
         {
             case RoutineKind.Interrupt:
                 routine.Round!.Acknowledge(ClockCycles);
-                LeaveInterrupt(routine.EnteredClockCycles);
+                LeaveInterrupt(routine.EnteredClockCycles, routine.LeavesBySystemReturn);
                 break;
             case RoutineKind.DeviceInterrupt:
-                LeaveInterrupt(routine.EnteredClockCycles);
+                LeaveInterrupt(routine.EnteredClockCycles, routine.LeavesBySystemReturn);
                 break;
             case RoutineKind.NonMaskableInterrupt:
                 FinishNmi(routine);

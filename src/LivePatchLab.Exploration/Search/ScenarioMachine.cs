@@ -132,11 +132,12 @@ internal sealed class ScenarioMachine : IDisposable
             var invariant = fault.Vector == TrapVector.Breakpoint ? Invariants.TrapsAreConsumed
                 : fault.Vector == TrapVector.NonMaskableInterrupt ? Invariants.HandlerIsNotPatched
                 : Invariants.NothingTorn;
-            Run.Report(invariant, Machine.Cpus[fault.Cpu.Index], fault.Rip, $"nobody consumed {fault.Vector.Mnemonic()} at {fault.Rip}, where memory holds {(fault.Code.Count > 0 ? Convert.ToHexStringLower([.. fault.Code]) : "nothing")}");
+            var what = fault.Vector == TrapVector.NonMaskableInterrupt ? "an NMI cannot return: the next NMI has overwritten its frame" : $"nobody consumed {fault.Vector.Mnemonic()} at {fault.Rip}, where memory holds {(fault.Code.Count > 0 ? Convert.ToHexStringLower([.. fault.Code]) : "nothing")}";
+            Run.Report(_scenario.ShownByFault(fault) ?? invariant, Machine.Cpus[fault.Cpu.Index], fault.Rip, what);
         }
         else if (Run.Kernel.Bug is { } bug)
         {
-            Run.Report(Invariants.DescriptorOutlivesHandlers, Machine.Cpus[0], default, bug);
+            Run.Report(_scenario.ShownByBug(bug), Machine.Cpus[0], default, bug);
         }
         else if (!Machine.IsStopRequested && Machine.Cpus.FirstOrDefault(c => c.IsWaitingForever) is { } waiting)
         {

@@ -53,6 +53,9 @@ public sealed class KernelRoutine
     /// <summary>An NMI's handler that has copied its frame away from where the next NMI would write its own.</summary>
     internal bool HasOwnFrame { get; set; }
 
+    /// <summary>An interrupt's handler that has switched to a task which goes back by SYSRET.</summary>
+    internal bool LeavesBySystemReturn { get; set; }
+
     /// <summary>Goes on to the next step, into subroutines and out of them; false at the end.</summary>
     internal bool MoveNext()
     {
