@@ -20,6 +20,8 @@ public sealed record ExplorationPlan
 
     private Func<Scenario>? MakeControl { get; init; }
 
+    private bool IsControlTelling { get; init; }
+
     public FetchModel Model { get; private init; } = FetchModel.SdmWorst;
 
     public IStrategy Strategy { get; private init; } = new DepthFirst();
@@ -34,7 +36,7 @@ public sealed record ExplorationPlan
 
     /// <summary>Explores a protocol in the plain situation: one patcher, one executor. The control rewrites the same sites byte by byte.</summary>
     public static ExplorationPlan Of(IPatchProtocol protocol, PatchShape? shape = null)
-        => Of(() => new PatchScenario(protocol, shape)).WithControl(ControlProtocols.ByteByByte, shape);
+        => Of(() => new PatchScenario(protocol, shape)).WithControl(() => new PatchScenario(ControlProtocols.ByteByByte, shape), isTelling: false);
 
     /// <summary>Explores a protocol of one's own.</summary>
     /// <param name="steps">Its steps.</param>
@@ -54,7 +56,12 @@ public sealed record ExplorationPlan
         => executions >= 1 ? this with { ExecutionsMax = executions } : throw new BadInputException($"{executions} executions: at least 1 is explored");
 
     /// <summary>Explores a deliberately wrong twin as well: nothing counts as a Pass unless that is caught.</summary>
-    public ExplorationPlan WithControl(Func<Scenario> make) => this with { MakeControl = make };
+    /// <param name="make">Makes it; called once for each thread that explores.</param>
+    /// <param name="isTelling">
+    /// True for a twin that is wrong in what the scenario is about, and no easier to catch than what it might itself be wrong in. A search by chance that finds
+    /// nothing is a Pass only when it has caught such a one.
+    /// </param>
+    public ExplorationPlan WithControl(Func<Scenario> make, bool isTelling = true) => this with { MakeControl = make, IsControlTelling = isTelling };
 
     public ExplorationPlan WithControl(IPatchProtocol protocol, PatchShape? shape = null) => WithControl(() => new PatchScenario(protocol, shape));
 
@@ -136,6 +143,7 @@ public sealed record ExplorationPlan
         if (!Strategy.IsRandom && !outcome.IsComplete) return (Verdict.Inconclusive, string.Create(CultureInfo.InvariantCulture, $"stopped after {outcome.Executions:N0} executions, with more to explore"));
         if (control is null) return (Verdict.Inconclusive, "nothing was violated, and there was no control: who catches nothing may be blind");
         if (control.Verdict != Verdict.Violation) return (Verdict.Inconclusive, $"the control, {control.Scenario}, was not caught in {control.Executions.ToString("N0", CultureInfo.InvariantCulture)} executions");
+        if (Strategy.IsRandom && !IsControlTelling) return (Verdict.Inconclusive, string.Create(CultureInfo.InvariantCulture, $"nothing was violated in {outcome.Executions:N0} executions drawn by chance, which decides nothing; search depth-first, or give it a control that is hard to catch"));
         return (Verdict.Pass, null);
     }
 

@@ -20,6 +20,11 @@ public abstract class Scenario
     /// <summary>An execution with more transitions than this has gone astray, and is reported as such.</summary>
     public virtual int TransitionsMax => 2_000;
 
+    /// <summary>
+    /// True where an exception, a BUG or a deadlock that belongs to an invariant that is not checked ends an execution without being reported. Otherwise every one is.
+    /// </summary>
+    public virtual bool ReportsOnlyWhatIsChecked => false;
+
     /// <summary>What is checked, under a fetch model.</summary>
     public abstract Invariants CheckedUnder(FetchModel model);
 
@@ -32,9 +37,6 @@ public abstract class Scenario
     /// <summary>Checkers beside those of the lab for <see cref="CheckedUnder"/>.</summary>
     public virtual IEnumerable<Checker> MakeCheckers() => [];
 
-    /// <summary>Which invariant an exception that nobody consumed has shown to be violated; null where its vector tells.</summary>
-    public virtual Invariants? ShownByFault(GuestFault fault) => null;
-
-    /// <summary>Which invariant a BUG() of the kernel has shown to be violated: most are uses of what is not there any more, or not yet.</summary>
-    public virtual Invariants ShownByBug(string bug) => Invariants.DescriptorOutlivesHandlers;
+    /// <summary>Which invariant it was that an exception nobody consumed, or a BUG of the kernel, has shown to be violated; null where its kind tells.</summary>
+    public virtual Invariants? ShownByFailure(ScenarioRun run) => null;
 }

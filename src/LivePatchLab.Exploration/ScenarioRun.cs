@@ -8,8 +8,15 @@ namespace LivePatchLab.Exploration;
 public sealed class ScenarioRun
 {
     private readonly List<PatchSite> _sites = [];
+    private readonly List<ForeignInt3> _foreignInt3s = [];
+    private readonly List<(Cpu Cpu, int Least, int Most)> _expectedEffects = [];
+    private readonly GuestAddress?[] _trappedLast;
 
-    internal ScenarioRun(SmpMachine machine) => Machine = machine;
+    internal ScenarioRun(SmpMachine machine)
+    {
+        Machine = machine;
+        _trappedLast = new GuestAddress?[machine.Cpus.Count];
+    }
 
     public SmpMachine Machine { get; }
 
@@ -18,6 +25,12 @@ public sealed class ScenarioRun
 
     /// <summary>What is patched. The checkers look here.</summary>
     public IReadOnlyList<PatchSite> Sites => _sites;
+
+    /// <summary>INT3s that are not the patcher's.</summary>
+    public IReadOnlyList<ForeignInt3> ForeignInt3s => _foreignInt3s;
+
+    /// <summary>How many effects of old and new instructions a CPU must have counted, in the registers of <see cref="PatchScenario"/>, when it is through.</summary>
+    public IReadOnlyList<(Cpu Cpu, int Least, int Most)> ExpectedEffects => _expectedEffects;
 
     /// <summary>True once the patcher has returned.</summary>
     public bool IsPatched { get; private set; }
@@ -33,6 +46,17 @@ public sealed class ScenarioRun
     /// <summary>Names the sites of this execution.</summary>
     public void AddSite(PatchSite site) => _sites.Add(site);
 
+    /// <summary>Names an INT3 that is not the patcher's; its owner's handler is the scenario's affair.</summary>
+    public ForeignInt3 AddForeignInt3(GuestAddress address, string owner, Func<int> hits)
+    {
+        var foreign = new ForeignInt3(address, owner, hits);
+        _foreignInt3s.Add(foreign);
+        return foreign;
+    }
+
+    /// <summary>Says how many effects of old and new instructions a CPU must have counted when it is through.</summary>
+    public void ExpectEffects(Cpu cpu, int least, int most) => _expectedEffects.Add((cpu, least, most));
+
     /// <summary>A step, for the end of a patcher's routine: it has returned, and from now on only the new code may be seen.</summary>
     public KernelStep MarkPatched() => new PatchedMark(this);
 
@@ -43,10 +67,28 @@ public sealed class ScenarioRun
         Machine.RequestStop();
     }
 
+    internal ForeignInt3? ForeignInt3At(GuestAddress address)
+    {
+        foreach (var foreign in _foreignInt3s)
+            if (foreign.Address == address) return foreign;
+        return null;
+    }
+
+    /// <summary>Where a CPU's last #BP came from; null before the first.</summary>
+    internal GuestAddress? TrappedLastAt(CpuId cpu) => _trappedLast[cpu.Index];
+
+    internal void NoteTrapped(Cpu cpu, TrapFrame frame)
+    {
+        if (frame.Vector == TrapVector.Breakpoint) _trappedLast[cpu.Id.Index] = frame.Rip - 1;
+    }
+
     internal void Restart()
     {
         Kernel = new(Machine);
         _sites.Clear();
+        _foreignInt3s.Clear();
+        _expectedEffects.Clear();
+        Array.Clear(_trappedLast);
         IsPatched = false;
         HasFailed = false;
         Violation = null;
@@ -58,6 +100,13 @@ public sealed class ScenarioRun
 
         protected override long Execute(Cpu cpu)
         {
+            // Whether a CPU can still be given old code depends on whether it has serialised before this or after it.
+            if (cpu.Machine.Accesses is { } log)
+            {
+                foreach (var other in cpu.Machine.Cpus) log.ReadFloorOf(other);
+                foreach (var site in run.Sites) log.ReadLines(site.Address, site.Length);
+            }
+
             run.IsPatched = true;
             run.Patched?.Invoke();
             return 0;

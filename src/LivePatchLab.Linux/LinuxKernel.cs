@@ -33,6 +33,9 @@ public sealed class LinuxKernel
     /// <summary>What BUG_ON() found, or null: the kernel is no longer to be trusted.</summary>
     public string? Bug { get; private set; }
 
+    /// <summary>What sort of thing <see cref="Bug"/> tells of; of no meaning where it is null.</summary>
+    public BugKind BugKind { get; private set; }
+
     /// <summary>The first use of a variable on a stack frame that was gone, or null. No kernel notices; the lab does.</summary>
     public string? UseAfterReturn { get; internal set; }
 
@@ -51,9 +54,17 @@ public sealed class LinuxKernel
 
     public void UnregisterInt3Handler(Int3Handler handler) => _int3Handlers.Remove(handler);
 
-    /// <summary>BUG_ON(): a step that stops the machine.</summary>
-    public KernelStep RaiseBug(string what)
+    /// <summary>The same, or null where nobody has asked for it: for those who only look.</summary>
+    public T? GlobalsOrNull<T>()
+        where T : class
+        => _globals.TryGetValue(typeof(T), out var globals) ? (T)globals : null;
+
+    /// <summary>BUG_ON(), or an oops: a step that stops the machine.</summary>
+    /// <param name="what">In words, with the place.</param>
+    /// <param name="kind">What sort of thing was met.</param>
+    public KernelStep RaiseBug(string what, BugKind kind = BugKind.Assertion)
     {
+        if (Bug is null) BugKind = kind;
         Bug ??= what;
         return new StopRun($"BUG: {what}");
     }

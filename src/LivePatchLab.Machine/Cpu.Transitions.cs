@@ -15,6 +15,7 @@ public sealed unsafe partial class Cpu
 
     /// <summary>Guest code that would only do again what it did: it goes on when somebody else has done something.</summary>
     private bool _isStuttering;
+    private bool _hasRunQueueOut;
     private ulong _loopHead;
     private ulong _loopHeadState;
     private long _loopHeadForeignActs;
@@ -98,6 +99,7 @@ public sealed unsafe partial class Cpu
         _armedCount = 0;
         _storeBuffer.Clear();
         _isStuttering = false;
+        _hasRunQueueOut = false;
         _loopHead = 0;
         _ownActs = 0;
         _rounds = 0;
@@ -267,7 +269,20 @@ public sealed unsafe partial class Cpu
         hasher.Add(Machine.Versions.FloorOf(Id));
         var state = hasher.Result.Value;
         var acts = Machine.ForeignActs(this);
-        _isStuttering = _loopHead == State->Rip && _loopHeadState == state && _loopHeadForeignActs == acts;
+        var repeats = _loopHead == State->Rip && _loopHeadState == state && _loopHeadForeignActs == acts;
+
+        // A queue that holds what was decoded runs out while the code goes round: once, it has gone round that often.
+        if (repeats && !_hasRunQueueOut && Machine.Fetch.QueueDepth is { } depth)
+        {
+            RetiredInstructions += depth;
+            (_hasRunQueueOut, repeats) = (true, false);
+        }
+        else if (!repeats)
+        {
+            _hasRunQueueOut = false;
+        }
+
+        _isStuttering = repeats;
         (_loopHead, _loopHeadState, _loopHeadForeignActs) = (State->Rip, state, acts);
     }
 

@@ -229,6 +229,9 @@ public sealed unsafe partial class SmpMachine : IDisposable
         return bytes;
     }
 
+    /// <summary>The same, for those who look often: fills bytes of theirs, all of which must be mapped.</summary>
+    public void CopyOldestVisibleCode(CpuId cpu, GuestAddress address, Span<byte> destination) => Versions.CopyOldest(cpu, address, destination);
+
     internal void DoSystemCall(Cpu cpu)
     {
         if (SystemCall is not null) SystemCall(cpu);

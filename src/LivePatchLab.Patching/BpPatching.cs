@@ -49,6 +49,6 @@ internal sealed class BpPatching(LinuxKernel kernel)
         var vec = Vec.Load();
         yield return vec;
         if (vec.Value is { } tp) yield return KernelStep.Call(handle(tp, nrEntries.Value));
-        else yield return kernel.RaiseBug($"poke_int3_handler: NULL pointer dereference of bp_patching.vec on {cpu.Id}");
+        else yield return kernel.RaiseBug($"poke_int3_handler: NULL pointer dereference of bp_patching.vec on {cpu.Id}", BugKind.DanglingPointer);
     }
 }

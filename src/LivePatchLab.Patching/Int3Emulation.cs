@@ -37,7 +37,7 @@ public sealed class Int3Emulation(LinuxKernel kernel, int entryStackGapBytes = I
     {
         var lookup = new Int3Lookup(vec, entries, regs.Rip - 1);
         yield return lookup;
-        if (lookup.OutOfBounds is { } index) yield return kernel.RaiseBug($"poke_int3_handler: page fault on {cpu.Id}: it reads vec[{index}] of an array that has {vec.Count}");
+        if (lookup.OutOfBounds is { } index) yield return kernel.RaiseBug($"poke_int3_handler: page fault on {cpu.Id}: it reads vec[{index}] of an array that has {vec.Count}", BugKind.OutOfBounds);
         else if (lookup.Found is { } tp) yield return KernelStep.Call(Emulate(cpu, regs, tp));
     }
 
@@ -53,7 +53,7 @@ public sealed class Int3Emulation(LinuxKernel kernel, int entryStackGapBytes = I
                 yield return pop;
                 if (!pop.Succeeded)
                 {
-                    yield return kernel.RaiseBug($"int3_emulate_ret: page fault on {cpu.Id}: nothing is mapped at {regs.Rsp}");
+                    yield return kernel.RaiseBug($"int3_emulate_ret: page fault on {cpu.Id}: nothing is mapped at {regs.Rsp}", BugKind.Stack);
                     yield break;
                 }
 
@@ -82,14 +82,14 @@ public sealed class Int3Emulation(LinuxKernel kernel, int entryStackGapBytes = I
         var frameEnd = regs.Rsp.AlignDown(16) - entryStackGapBytes;
         if (slot < frameEnd)
         {
-            yield return kernel.RaiseBug($"int3_emulate_push: on {cpu.Id} the return address {value} overwrites the saved SS of its own exception frame at {slot}");
+            yield return kernel.RaiseBug($"int3_emulate_push: on {cpu.Id} the return address {value} overwrites the saved SS of its own exception frame at {slot}", BugKind.Stack);
             yield break;
         }
 
         var push = new StackStore(slot, value.Value);
         yield return push;
         if (push.Succeeded) regs.Rsp = slot;
-        else yield return kernel.RaiseBug($"int3_emulate_push: page fault on {cpu.Id}: nothing is mapped at {slot}");
+        else yield return kernel.RaiseBug($"int3_emulate_push: page fault on {cpu.Id}: nothing is mapped at {slot}", BugKind.Stack);
     }
 
     /// <summary>int3_emulate_jcc(): whether a condition, by the low four bits of its opcode, holds.</summary>

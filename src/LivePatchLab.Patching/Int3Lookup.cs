@@ -13,6 +13,9 @@ namespace LivePatchLab.Patching;
 [KernelName("__inline_bsearch", File = "include/linux/bsearch.h", Version = "v5.8")]
 public sealed class Int3Lookup(IReadOnlyList<TextPokeLoc> vec, int entries, GuestAddress ip) : KernelStep
 {
+    /// <summary>The entries of an array that is changed while handlers may search it, for those who order transitions.</summary>
+    internal static uint EntriesThing { get; } = AccessLog.ThingNamed("text_poke_array.vec");
+
     public IReadOnlyList<TextPokeLoc> Vec { get; } = vec;
 
     public int Entries { get; } = entries;
@@ -41,6 +44,7 @@ public sealed class Int3Lookup(IReadOnlyList<TextPokeLoc> vec, int entries, Gues
 
     protected override long Execute(Cpu cpu)
     {
+        cpu.Machine.Accesses?.Read(EntriesThing);
         var comparisons = 0;
         var first = 0;
         for (var left = Math.Max(1, Entries); left > 0; left >>= 1)

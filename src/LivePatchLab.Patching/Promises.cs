@@ -16,6 +16,9 @@ public static class Promises
     public static Invariants OfDrainedHandlers(FetchModel model, Invariants what)
         => SyncReaches(model) && model.BreakpointGate == GateType.Interrupt ? what : Invariants.None;
 
-    /// <summary>True where the function that an IPI has every CPU call makes it forget older code. No serialising reaches what an incoherent instruction cache holds.</summary>
-    public static bool SyncReaches(FetchModel model) => model.IcacheCoherent && model.Serialises(SerialisingEvents.Instruction);
+    /// <summary>
+    /// True where the function that an IPI has every CPU call makes it forget older code. An instruction cache that is not coherent goes on giving older
+    /// code to those who have forgotten it, and no protocol of x86 maintains one.
+    /// </summary>
+    public static bool SyncReaches(FetchModel model) => model.Serialises(SerialisingEvents.Instruction) && model.IcacheCoherent;
 }

@@ -77,7 +77,7 @@ public sealed class TextPokeArray
         yield return Fence.Write;
         if (nr > _vec.Count)
         {
-            yield return _kernel.RaiseBug($"smp_text_poke_batch_finish: page fault: it reads vec[{_vec.Count}] of an array that has {LocationsMax}, because nr_entries says {nr}");
+            yield return _kernel.RaiseBug($"smp_text_poke_batch_finish: page fault: it reads vec[{_vec.Count}] of an array that has {LocationsMax}, because nr_entries says {nr}", BugKind.OutOfBounds);
             yield break;
         }
 
@@ -110,6 +110,7 @@ public sealed class TextPokeArray
             yield break;
         }
 
+        _kernel.Machine.Accesses?.Write(Int3Lookup.EntriesThing);
         if (nr < _vec.Count) _vec[nr] = location;
         else _vec.Add(location);
         yield return NrEntries.Store(nr + 1);

@@ -79,7 +79,7 @@ public sealed class TextPokeBpBatch : IPatchProtocol
             {
                 var lookup = new Int3Lookup(vec, entries, regs.Rip - 1);
                 yield return lookup;
-                if (lookup.OutOfBounds is { } index) yield return _kernel.RaiseBug($"poke_int3_handler: page fault on {cpu.Id}: it reads vec[{index}] of an array that has {vec.Length}");
+                if (lookup.OutOfBounds is { } index) yield return _kernel.RaiseBug($"poke_int3_handler: page fault on {cpu.Id}: it reads vec[{index}] of an array that has {vec.Length}", BugKind.OutOfBounds);
                 if (lookup.Found is not { } tp) yield break;
 
                 // The detour that jump labels give: behind the instruction.

@@ -72,7 +72,7 @@ public sealed class TextPokeBpGlobalDesc : IPatchProtocol
             var vec = _vec.Load();
             yield return vec;
             if (vec.Value is { } tp) yield return KernelStep.Call(_emulation.Handle(cpu, regs, tp, nrEntries.Value));
-            else yield return _kernel.RaiseBug($"poke_int3_handler: NULL pointer dereference of bp_desc.vec on {cpu.Id}");
+            else yield return _kernel.RaiseBug($"poke_int3_handler: NULL pointer dereference of bp_desc.vec on {cpu.Id}", BugKind.DanglingPointer);
 
             yield return Fence.Full;
             yield return Refcount.Put(_refs);

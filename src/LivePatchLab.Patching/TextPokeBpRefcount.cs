@@ -112,7 +112,7 @@ public sealed class TextPokeBpRefcount : IPatchProtocol
             var vec = desc.Vec.Load();
             yield return vec;
             if (vec.Value is { } tp) yield return KernelStep.Call(_emulation.Handle(cpu, regs, tp, nrEntries.Value));
-            else yield return _kernel.RaiseBug($"poke_int3_handler: page fault on {cpu.Id}: bp_desc led to a stack frame that is gone, and its vec is garbage");
+            else yield return _kernel.RaiseBug($"poke_int3_handler: page fault on {cpu.Id}: bp_desc led to a stack frame that is gone, and its vec is garbage", BugKind.DanglingPointer);
 
             desc.NoteUse(cpu, "desc.refs");
             yield return Fence.Full;

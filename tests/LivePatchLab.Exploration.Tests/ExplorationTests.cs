@@ -33,10 +33,21 @@ public class ExplorationTests
 
     [Theory]
     [MemberData(nameof(Strategies))]
-    public void Every_strategy_finds_the_dropped_sync_and_passes_the_whole_protocol(string name)
+    public void Every_strategy_finds_the_dropped_sync_and_passes_the_whole_protocol_beside_it(string name)
     {
-        Plan(Protocols.TextPokeBp.Without(TextPokeBp.PhaseTail), name).Run().Verdict.ShouldBe(Verdict.Violation);
-        Plan(Protocols.TextPokeBp, name).Run().Verdict.ShouldBe(Verdict.Pass);
+        var wrong = Protocols.TextPokeBp.Without(TextPokeBp.PhaseTail);
+        Plan(wrong, name).Run().Verdict.ShouldBe(Verdict.Violation);
+        Plan(Protocols.TextPokeBp, name).WithControl(wrong).Run().Verdict.ShouldBe(Verdict.Pass);
+    }
+
+    [Theory]
+    [InlineData("random-walk")]
+    [InlineData("pct")]
+    public void Chance_that_finds_nothing_decides_nothing_beside_a_control_that_is_easy_to_catch(string name)
+    {
+        var result = Plan(Protocols.TextPokeBp, name).Run();
+        result.Control!.Verdict.ShouldBe(Verdict.Violation);
+        result.Verdict.ShouldBe(Verdict.Inconclusive);
     }
 
     [Theory]

@@ -105,7 +105,7 @@ internal static class ExploreCommand
             ? ExploreReport.ToJson(rows, contradictions, promoted).ToJsonString()
             : ExploreReport.ToText(rows, contradictions, promoted, showsCounterexamples: tests.Count == 1));
 
-        // A random search may say that it does not know; what it says otherwise must be right.
+        // A search by chance, or one with a bound, may leave it open; what it says otherwise must be right.
         var isRight = rows.All(r => r.IsAsExpected || promotes || (r.Result.Strategy != Strategies[0].Name && r.Verdict == Verdict.Inconclusive));
         return isRight && contradictions.Count == 0 ? ExitCode.Done : ExitCode.Failed;
     }
@@ -122,7 +122,7 @@ internal static class ExploreCommand
     {
         if (tests.Count != 1 || models.Count != 1) throw new BadInputException("--replay runs one execution: give one litmus test, and its --model");
         var found = plan.For(tests[0], models[0]).Replay(decisions);
-        if (json) Console.Out.WriteLine(ExploreReport.ToJson(found).ToJsonString());
+        if (json) Console.Out.WriteLine(found is null ? "{}" : ExploreReport.ToJson(found).ToJsonString());
         else if (found is null) Console.Out.WriteLine($"{tests[0].Name} under {models[0].Name}: these decisions violate nothing");
         else Console.Out.WriteLine(ExploreReport.ToText(found));
         return found is null ? ExitCode.Done : ExitCode.Failed;

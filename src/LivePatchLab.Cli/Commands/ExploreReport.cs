@@ -83,7 +83,7 @@ internal static class ExploreReport
             ["violated"] = row.Violated,
             ["reason"] = row.Reason,
             ["control"] = row.Result.Control?.Verdict.NameOf(),
-            ["counterexample"] = ToJson(row.Result.Counterexample),
+            ["counterexample"] = row.Result.Counterexample is { } found ? ToJson(found) : null,
         })]),
         ["contradictions"] = new JsonArray([.. contradictions.Select(JsonNode (c) => $"{c.One.Test.Name} under {c.One.Model.Name}: {c.One.Result.Strategy} {c.One.Verdict.NameOf()}, {c.Other.Result.Strategy} {c.Other.Verdict.NameOf()}")]),
         ["promoted"] = new JsonArray([.. promoted.Select(JsonNode (p) => p)]),
@@ -100,11 +100,11 @@ internal static class ExploreReport
         ["bound"] = result.Bound,
         ["reason"] = result.Reason,
         ["control"] = result.Control?.Verdict.NameOf(),
-        ["counterexample"] = ToJson(result.Counterexample),
+        ["counterexample"] = result.Counterexample is { } found ? ToJson(found) : null,
     })]);
 
-    /// <summary>Null where there is none.</summary>
-    public static JsonObject ToJson(Counterexample? found) => found is null ? [] : new()
+    /// <summary>A counterexample with the decisions that replay it.</summary>
+    public static JsonObject ToJson(Counterexample found) => new()
     {
         ["violation"] = found.Violation.ToString(),
         ["decisions"] = found.Decisions.ToString(),

@@ -2,12 +2,16 @@ using LivePatchLab.Patching;
 
 namespace LivePatchLab.Exploration;
 
-/// <summary>The lab's checkers, one for each invariant that needs one. I1, the deadlocks of I10 and what a fault or a BUG shows are seen by the explorer itself.</summary>
+/// <summary>The lab's checkers, one for each invariant. What ends a machine, a fault, a BUG, a wait without end, is told by <see cref="MachineFailure"/> whatever is checked.</summary>
 public static class Checkers
 {
     /// <summary>Those for a set of invariants.</summary>
     public static IEnumerable<Checker> For(Invariants invariants) => All().Where(c => (c.Invariant & invariants) != 0);
 
     /// <summary>New ones, each for one thread.</summary>
-    public static IEnumerable<Checker> All() => [new NothingTorn(), new NewAfterReturn()];
+    public static IEnumerable<Checker> All() =>
+    [
+        new TrapsAreConsumed(), new NothingTorn(), new TailBehindInt3(), new FirstByteLast(), new DescriptorOutlivesHandlers(), new NewAfterReturn(),
+        new NobodyInside(), new HandlerIsNotPatched(), new EffectIsOldOrNew(), new WaitsWithInterruptsOn(), new ForeignInt3Survives(), new ArrayIsSorted(),
+    ];
 }

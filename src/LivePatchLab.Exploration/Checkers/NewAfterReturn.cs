@@ -1,3 +1,4 @@
+using LivePatchLab.Machine;
 using LivePatchLab.Patching;
 
 namespace LivePatchLab.Exploration;
@@ -5,21 +6,39 @@ namespace LivePatchLab.Exploration;
 /// <summary>I6: once the patcher has returned, no CPU can be given anything but the new instruction; where it has failed, anything but a whole one.</summary>
 public sealed class NewAfterReturn : Checker
 {
+    private const int LongestSite = 32;
+
     public override Invariants Invariant => Invariants.NewAfterReturn;
 
     public override void OnPatched(ScenarioRun run)
     {
+        Span<byte> bytes = stackalloc byte[LongestSite];
         foreach (var cpu in run.Machine.Cpus)
         {
             foreach (var site in run.Sites)
             {
-                var oldest = run.Machine.OldestVisibleCode(cpu.Id, site.Address, site.Length);
-                if (site.NewCode is { } newCode && oldest.AsSpan().SequenceEqual(newCode)) continue;
-                if ((run.HasFailed || site.NewCode is null) && oldest.AsSpan().SequenceEqual(site.OldCode)) continue;
-                var what = oldest[0] == BreakpointState.Int3 ? "INT3" : Convert.ToHexStringLower(oldest);
-                run.Report(Invariant, cpu, site.Address, $"can still be given {what} at {site.Address} after the patcher has returned");
+                var oldest = site.Length <= LongestSite ? bytes[..site.Length] : new byte[site.Length];
+                run.Machine.CopyOldestVisibleCode(cpu.Id, site.Address, oldest);
+                if (IsAllowed(run, site, oldest)) continue;
+                run.Report(Invariant, cpu, site.Address, $"can still be given {Show(oldest)} at {site.Address} after the patcher has returned");
                 return;
             }
         }
     }
+
+    public override void OnFetched(ScenarioRun run, Cpu cpu, GuestAddress rip, ReadOnlySpan<byte> bytes)
+    {
+        if (!run.IsPatched) return;
+        foreach (var site in run.Sites)
+        {
+            if (site.Address != rip || IsAllowed(run, site, bytes)) continue;
+            run.Report(Invariant, cpu, site.Address, $"executes {Show(bytes)} at {site.Address} after the patcher has returned");
+            return;
+        }
+    }
+
+    private static bool IsAllowed(ScenarioRun run, PatchSite site, ReadOnlySpan<byte> bytes)
+        => (site.NewCode is { } newCode && bytes.SequenceEqual(newCode)) || ((run.HasFailed || site.NewCode is null) && bytes.SequenceEqual(site.OldCode));
+
+    private static string Show(ReadOnlySpan<byte> bytes) => bytes[0] == BreakpointState.Int3 ? "INT3" : Convert.ToHexStringLower(bytes);
 }

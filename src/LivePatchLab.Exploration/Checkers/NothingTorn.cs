@@ -3,7 +3,7 @@ using LivePatchLab.Patching;
 
 namespace LivePatchLab.Exploration;
 
-/// <summary>I2: what a CPU executes at a site is the old instruction, the new one, or INT3; and nobody executes from inside a site.</summary>
+/// <summary>I2: what a CPU executes at a site is the old instruction, the new one, INT3, or the protocol's own guard; and nobody executes from inside a site.</summary>
 public sealed class NothingTorn : Checker
 {
     public override Invariants Invariant => Invariants.NothingTorn;
@@ -20,7 +20,7 @@ public sealed class NothingTorn : Checker
                 return;
             }
 
-            if (!site.Guard.IsEmpty && site.Guard.Span.StartsWith(bytes)) continue;
+            if (!site.Guard.IsEmpty && bytes.SequenceEqual(site.Guard.Span)) continue;
             if (bytes[0] == BreakpointState.Int3 || bytes.SequenceEqual(site.OldCode) || (site.NewCode is { } newCode && bytes.SequenceEqual(newCode))) continue;
             run.Report(Invariant, cpu, rip, $"executes {Convert.ToHexStringLower(bytes)} at {site.Address}, which is neither the old {Convert.ToHexStringLower(site.OldCode)} nor the new {Convert.ToHexStringLower(site.NewCode ?? site.OldCode)}");
             return;

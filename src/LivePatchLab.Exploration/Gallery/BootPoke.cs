@@ -15,7 +15,11 @@ internal sealed class BootPoke(bool pokesEarlyWhileBooting) : GalleryScenario
 
     public override string Name => $"ftrace= at boot, by {(pokesEarlyWhileBooting ? "text_poke_early while there is one CPU" : "text_poke")}";
 
-    public override Invariants CheckedUnder(FetchModel model) => Protocols.TextPokeBp.PromisesUnder(model);
+    public override Invariants CheckedUnder(FetchModel model)
+        => Invariants.TrapsAreConsumed | Invariants.NothingTorn | Invariants.NewAfterReturn | Invariants.DescriptorOutlivesHandlers | Invariants.WaitsWithInterruptsOn;
+
+    /// <summary>A pointer to what is not there yet is no better than one to what is there no more.</summary>
+    public override Invariants? ShownByFailure(ScenarioRun run) => run.Kernel.Bug is null ? null : Invariants.DescriptorOutlivesHandlers;
 
     public override void Begin(ScenarioRun run)
     {

@@ -67,7 +67,7 @@ public static partial class BugGallery
         new(4, "No sync after recovery")
         {
             Reference = "ftrace of Linux 3.5 to 3.14; mended by 12729f14d835 and c932c6b7c913",
-            Ingredients = "stale fetches; a read that fails at the second site; text that recovery can write, as modules' was",
+            Ingredients = "a read that fails at the second site; text that recovery can write, as modules' was; and an INT3 that was fetched before, or a handler that nobody waits for",
             Fix = "a sync between putting the old bytes back and taking the counter down",
             Model = FetchModel.AmdAsync,
             Broken = () => Failing(Protocols.Ftrace2012, Invariants.TrapsAreConsumed, StagedPatch.MakeTextWritable),
@@ -75,7 +75,7 @@ public static partial class BugGallery
         },
         new(5, "A recovery that cannot write, and does not say so")
         {
-            Reference = "ftrace of Linux 3.10; mended by 7f11f5ecf4ae and 12729f14d835",
+            Reference = "ftrace of Linux 3.10; mended by 3.15, with 7f11f5ecf4ae",
             Ingredients = "read-only text; a read that fails at the second site",
             Fix = "recovery writes through the writable mapping, and BUG() where that fails",
             Model = FetchModel.AmdAsync,
@@ -142,13 +142,13 @@ public static partial class BugGallery
             Ingredients = "an instruction cache that is not coherent (rejected: x86 has none such); or a trap gate (rejected: #BP has an interrupt gate)",
             Fix = "none was needed for either theory; on such a machine each written line would have to be maintained",
             Model = IncoherentCache,
-            Broken = () => new StagedPatch(Protocols.SmpTextPoke, Whole) { Checked = Invariants.TrapsAreConsumed },
-            Mended = () => new StagedPatch(new WithCacheMaintenance(Protocols.SmpTextPoke), Whole) { Checked = Invariants.TrapsAreConsumed },
+            Broken = () => Visited(Protocols.SmpTextPoke),
+            Mended = () => Visited(new WithCacheMaintenance(Protocols.SmpTextPoke)),
         },
         new(13, "A probe disarmed without a sync")
         {
             Reference = "kprobes until 5c02ece81848: 20191111132458.162172862@infradead.org",
-            Ingredients = "stale fetches; a grace period taken for a sync",
+            Ingredients = "a grace period taken for a sync; and an INT3 that was fetched before, or a trap that nobody waits for",
             Fix = "a sync after every write of a probe's first byte",
             Model = FetchModel.AmdAsync,
             Broken = () => new UnregisteredProbe(KprobesOptions.Mainline with { SynchronisesCores = false }),
@@ -203,6 +203,13 @@ public static partial class BugGallery
     {
         Checked = Invariants.EffectIsOldOrNew | Invariants.TrapsAreConsumed,
         Oracle = () => new CallsAreCounted(Whole),
+    };
+
+    /// <summary>The executor takes text_mutex first, and gives it up: it comes by while the patcher is at work, or when all is over.</summary>
+    private static StagedPatch Visited(IPatchProtocol protocol) => new(protocol, Whole)
+    {
+        Checked = Invariants.TrapsAreConsumed,
+        Cue = run => run.Machine.Cpus[1].Start("text_mutex", [run.Kernel.TextMutex.Acquire(), run.Kernel.TextMutex.Release()]),
     };
 
     /// <summary>The handler of probes, asked last, goes back to an INT3 that is there no more.</summary>

@@ -15,7 +15,7 @@ internal sealed class EntryStackGap(int gapBytes) : GalleryScenario
         => Invariants.TrapsAreConsumed | Invariants.NothingTorn | Invariants.NewAfterReturn | Invariants.EffectIsOldOrNew | Invariants.WaitsWithInterruptsOn;
 
     /// <summary>The BUG of the emulation: the push has no place to go, so the call has neither the old nor the new effect.</summary>
-    public override Invariants ShownByBug(string bug) => Invariants.EffectIsOldOrNew;
+    public override Invariants? ShownByFailure(ScenarioRun run) => run.Kernel.Bug is null ? null : Invariants.EffectIsOldOrNew;
 
     public override void Begin(ScenarioRun run)
     {

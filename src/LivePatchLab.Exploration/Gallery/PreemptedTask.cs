@@ -64,9 +64,17 @@ internal sealed class NobodyParkedInside : Checker
                 if (isOnCpu && (task.Cpu.Routine is not null || task.Cpu.Activity != CpuActivity.Guest)) continue;
                 if ((isOnCpu ? task.Cpu.Rip : task.ParkedRip) is not { } rip) continue;
                 if (rip <= site.Address || rip >= site.Address + site.Length || address >= site.Address + site.Length || address + length <= rip) continue;
-                run.Report(Invariant, task.Cpu, rip, $"{task.Name}, {(isOnCpu ? "interrupted" : "preempted")} at {site.Address}+{rip - site.Address}, will go on inside what has become {Convert.ToHexStringLower(run.Machine.Memory.Read(site.Address, site.Length))}");
+                run.Report(Invariant, task.Cpu, rip, $"{task.Name} {(isOnCpu ? "stands" : "is parked")} at {site.Address}+{rip - site.Address}, inside what has become {Convert.ToHexStringLower(run.Machine.Memory.Read(site.Address, site.Length))}");
                 return;
             }
         }
+    }
+
+    /// <summary>Where nobody was seen to stand, somebody may yet have come there, by a jump from the copy of a probed instruction.</summary>
+    public override void OnTrapped(ScenarioRun run, Cpu cpu, TrapFrame frame)
+    {
+        if (frame.Vector == TrapVector.Breakpoint) return;
+        foreach (var site in run.Sites)
+            if (frame.Rip > site.Address && frame.Rip < site.Address + site.Length) run.Report(Invariant, cpu, frame.Rip, $"{frame.Vector.Mnemonic()} at {site.Address}+{frame.Rip - site.Address}, inside the site");
     }
 }

@@ -10,13 +10,22 @@ namespace LivePatchLab.Exploration;
 /// </summary>
 internal static class SetDestination
 {
+    private const int LineBytes = 64;
+
     public static IPatchProtocol Protocol { get; } = new IteratorProtocol("set_destination", Store) { MaySkip = false, Promises = Invariants.NothingTorn };
 
-    /// <summary>A call at an offset in its line: at 3 its displacement lies in one quadword, at 6 in two, at 62 in two lines.</summary>
-    public static Scenario At(int siteOffset) => new PatchScenario(Protocol, new() { SiteOffset = siteOffset });
+    /// <summary>A call at an offset in its line.</summary>
+    public static Scenario At(int siteOffset) => new PatchedCall(Protocol, Invariants.NothingTorn, siteOffset);
 
     private static IEnumerable<KernelStep> Store(PatchContext kernel, IReadOnlyList<PatchSite> sites)
     {
-        foreach (var site in sites) yield return kernel.ProbeKernelWrite(site.Address + 1, site.NewCode.AsMemory(1), TextMapping.IdentityAlias);
+        foreach (var site in sites)
+        {
+            // A store that crosses lines is two for everybody else, on every processor.
+            var (at, displacement) = (site.Address + 1, site.NewCode.AsMemory(1));
+            var front = (int)Math.Min(displacement.Length, at.AlignDown(LineBytes) + LineBytes - at);
+            yield return kernel.ProbeKernelWrite(at, displacement[..front], TextMapping.IdentityAlias);
+            if (front < displacement.Length) yield return kernel.ProbeKernelWrite(at + front, displacement[front..], TextMapping.IdentityAlias);
+        }
     }
 }

@@ -20,7 +20,8 @@ internal sealed class SleeperInTrampoline(bool countsTasks) : GalleryScenario
     public override Invariants CheckedUnder(FetchModel model) => Invariants.DescriptorOutlivesHandlers | Invariants.WaitsWithInterruptsOn;
 
     /// <summary>What is free is full of INT3.</summary>
-    public override Invariants? ShownByFault(GuestFault fault) => fault.Rip >= Image && fault.Rip < Image + ImageBytes ? Invariants.DescriptorOutlivesHandlers : null;
+    public override Invariants? ShownByFailure(ScenarioRun run)
+        => run.Machine.Fault is { } fault && fault.Rip >= Image && fault.Rip < Image + ImageBytes ? Invariants.DescriptorOutlivesHandlers : null;
 
     public override void Begin(ScenarioRun run)
     {

@@ -19,7 +19,7 @@ internal sealed class StagedPatch(IPatchProtocol protocol, PatchShape? shape = n
 
     /// <summary>Makes the page of text writable where it is executed, as that of modules was when ftrace learnt to recover.</summary>
     public static void MakeTextWritable(SmpMachine machine)
-        => machine.Memory.Map(Code, GuestMemory.PageBytes, PagePermissions.Read | PagePermissions.Write | PagePermissions.Execute);
+        => machine.Memory.Map(PatchProgram.Code, GuestMemory.PageBytes, PagePermissions.Read | PagePermissions.Write | PagePermissions.Execute);
 
     public override Invariants CheckedUnder(FetchModel model) => Checked ?? base.CheckedUnder(model);
 

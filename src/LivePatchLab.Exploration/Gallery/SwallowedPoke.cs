@@ -11,36 +11,37 @@ namespace LivePatchLab.Exploration;
 /// <param name="asksKallsyms">Whether the address must be that of a known program.</param>
 internal sealed class SwallowedPoke(bool asksKallsyms) : GalleryScenario
 {
-    private static readonly GuestAddress Site = Text + 0x100, Target = Text + 0x200;
+    private static readonly GuestAddress Site = Text + 0x100, First = Text + 0x200, Second = Text + 0x240;
 
     public override string Name => $"prog_array_map_poke_run {(asksKallsyms ? "by bpf_arch_text_poke, whose -EINVAL is ignored" : "by __bpf_arch_text_poke")}";
 
     public override Invariants CheckedUnder(FetchModel model) => Invariants.NewAfterReturn | Invariants.NothingTorn | Invariants.WaitsWithInterruptsOn;
 
     /// <summary>What the caller takes to be new is old.</summary>
-    public override Invariants ShownByBug(string bug) => Invariants.NewAfterReturn;
+    public override Invariants? ShownByFailure(ScenarioRun run) => run.Kernel.Bug is null ? null : Invariants.NewAfterReturn;
 
     public override void Begin(ScenarioRun run)
     {
-        run.AddSite(new(Site, FtraceRecords.NopReplace(), Branch(Jmp, Site, Target)));
+        run.AddSite(new(Site, FtraceRecords.NopReplace(), Branch(Jmp, Site, First)));
         var isInKallsyms = new KernelVariable<bool>("prog is in kallsyms", false);
-        run.Machine.Cpus[0].Start("prog_array_map_poke_run", UpdateAndDelete(run, isInKallsyms));
+        run.Machine.Cpus[0].Start("prog_array_map_poke_run", UpdateTwice(run, isInKallsyms));
         run.Machine.Cpus[1].Start("bpf_prog_kallsyms_add", [isInKallsyms.Store(true)]);
     }
 
     protected override void LayOutCode(GuestMemory memory)
     {
         memory.Load(Site, [.. FtraceRecords.NopReplace(), Ret]);
-        memory.Load(Target, [Ret]);
+        memory.Load(First, [Ret]);
+        memory.Load(Second, [Ret]);
     }
 
-    private IEnumerable<KernelStep> UpdateAndDelete(ScenarioRun run, KernelVariable<bool> isInKallsyms)
+    private IEnumerable<KernelStep> UpdateTwice(ScenarioRun run, KernelVariable<bool> isInKallsyms)
     {
         var context = new PatchContext(run.Kernel, run.Machine.Cpus[0]);
         var isKnown = !asksKallsyms;
         var patcher = (BpfArchTextPoke.Patcher)new BpfArchTextPoke(Protocols.TextPokeBp, (_, _) => isKnown).Attach(run.Kernel);
         var site = run.Sites[0];
-        foreach (var (old, @new) in new[] { (site.OldCode, site.NewCode!), (site.NewCode!, site.OldCode) })
+        foreach (var (old, @new) in new[] { (site.OldCode, site.NewCode!), (site.NewCode!, Branch(Jmp, Site, Second)) })
         {
             yield return context.TextMutex.Acquire();
             if (asksKallsyms)

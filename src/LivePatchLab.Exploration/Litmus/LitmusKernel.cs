@@ -70,6 +70,9 @@ internal sealed class LitmusKernel
                     }
 
                     break;
+                case LitmusMaintain maintain:
+                    yield return new InvalidateInstructionCache(_layout[maintain.Site].Address, _layout[maintain.Site].Old.Length, 0);
+                    break;
                 case LitmusDelay delay:
                     yield return new Delay(delay.Cycles);
                     break;

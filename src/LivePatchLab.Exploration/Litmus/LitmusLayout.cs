@@ -25,15 +25,19 @@ internal sealed class LitmusLayout
     public LitmusLayout(LitmusSituation situation)
     {
         _situation = situation;
-        var inPrograms = situation.Programs.Values.OfType<LitmusGuestCode>().SelectMany(p => p.Instructions).OfType<LitmusSiteHere>().Select(h => h.Site).ToHashSet();
-        var inRow = situation.Sites.Where(s => !inPrograms.Contains(s.Name)).ToList();
+        var inPrograms = new Dictionary<string, LitmusSiteHere>();
+        foreach (var here in situation.Programs.Values.OfType<LitmusGuestCode>().SelectMany(p => p.Instructions).OfType<LitmusSiteHere>())
+            if (!inPrograms.TryAdd(here.Site, here)) throw new BadInputException($"'{here.Site}' stands in lines {inPrograms[here.Site].Line} and {here.Line}: a site stands in one place");
+        var inRow = situation.Sites.Where(s => !inPrograms.ContainsKey(s.Name)).ToList();
         _visitsEntry = Code + VisitsOffset + (inRow.Count > 0 ? inRow[0].Offset ?? 0 : 0);
         foreach (var site in inRow) _visits.AddRange(Place(site, _visitsEntry + _visits.Count).Old);
         if (_visits.Count > 100) throw new BadInputException("the sites have more than 100 bytes together");
         _visits.AddRange([0xff, 0xcb]); // dec ebx
         _visits.AddRange([0x75, (byte)-(_visits.Count + 2)]); // jnz entry
         _visits.Add(0xc3); // ret
-        foreach (var (cpu, program) in situation.Programs)
+
+        // Programs that hold sites come first, so that the others know where those are.
+        foreach (var (cpu, program) in situation.Programs.OrderByDescending(p => p.Value is LitmusGuestCode code && code.Instructions.Any(i => i is LitmusSiteHere)))
             if (program is LitmusGuestCode code) _programs[cpu] = Assemble(code, Code + ProgramsOffset + (cpu * ProgramBytes));
     }
 
@@ -151,7 +155,7 @@ internal sealed class LitmusLayout
                     bytes.AddRange(raw.Bytes);
                     break;
                 case LitmusMnemonic mnemonic:
-                    bytes.AddRange(LitmusEncoder.Encode(mnemonic, here, AddressOf, name => labels.TryGetValue(name, out var at) ? at : here));
+                    bytes.AddRange(LitmusEncoder.Encode(mnemonic, here, AddressOf, name => labels.TryGetValue(name, out var at) ? at : isFinal ? throw NoLabel(mnemonic, name, labels.Keys) : here));
                     break;
                 case LitmusGuestStore { IsAlias: true } poke:
                     bytes.AddRange([0x0f, 0x05]); // syscall
@@ -169,6 +173,9 @@ internal sealed class LitmusLayout
         bytes.Add(0xc3); // ret
         return [.. bytes];
     }
+
+    private static BadInputException NoLabel(LitmusMnemonic instruction, string name, IEnumerable<string> labels)
+        => new($"line {instruction.Line}: there is no label '{name}'.{Suggestion.Question(labels, name)}");
 
     /// <summary>A system call that is a poke does it; the one at the end ends; any other only goes into the kernel and back.</summary>
     private void DoSystemCall(Cpu cpu)

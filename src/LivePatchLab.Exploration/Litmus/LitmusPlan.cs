@@ -16,9 +16,15 @@ public sealed record LitmusPlan
     public static FetchModel ModelFor(LitmusTest test, FetchModel model)
         => test.Situation.Gate is { } gate ? model with { BreakpointGate = gate } : model;
 
-    /// <summary>Explores a test with its control.</summary>
+    /// <summary>
+    /// Explores a test with its control. A search by chance goes without: a control that is easier to catch than what is looked for would let it pass
+    /// what it has only not found, so what it does not find it leaves open.
+    /// </summary>
     public ExplorationPlan For(LitmusTest test, FetchModel model)
-        => Plan(() => new LitmusScenario(test), test, model).WithControl(() => new LitmusScenario(test, isControl: true));
+    {
+        var plan = Plan(() => new LitmusScenario(test), test, model);
+        return Strategy.IsRandom ? plan : plan.WithControl(() => new LitmusScenario(test, isControl: true));
+    }
 
     /// <summary>Explores one test under one model.</summary>
     /// <exception cref="ArgumentException">The test expects nothing under that model.</exception>

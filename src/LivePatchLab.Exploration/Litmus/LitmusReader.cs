@@ -38,13 +38,16 @@ internal sealed class LitmusReader(string file, string text)
         foreach (var model in FetchModel.Presets)
             if (_expected.All(e => e.Model != model.Name)) throw top.Fail($"no verdict is expected under {model.Name}: add 'verdict {model.Name} pass|violation|inconclusive  because …'");
         if (_control is null && _situation.Sites.Count == 0) throw top.Fail("a test without a site needs a control of its own: add 'control cpu0 …' with a program that must be caught");
+        var control = _control ?? LitmusControl.ByteByByte(_situation);
+        LayOut(_situation, top);
+        LayOut(control, top);
         return new()
         {
             File = file,
             Name = _name!,
             Question = _question,
             Situation = _situation,
-            Control = _control ?? LitmusControl.ByteByByte(_situation),
+            Control = control,
             Keeps = _keeps ?? Invariants.None,
             Never = _never,
             Allowed = _allowed,
@@ -52,11 +55,25 @@ internal sealed class LitmusReader(string file, string text)
         };
     }
 
+    /// <summary>What cannot be laid out is said now, not when it is explored.</summary>
+    private static void LayOut(LitmusSituation situation, LitmusCursor top)
+    {
+        try
+        {
+            _ = new LitmusLayout(situation);
+        }
+        catch (BadInputException e)
+        {
+            throw top.Fail(e.Message);
+        }
+    }
+
     private void ReadSection(LitmusSection section)
     {
         var head = section.Head;
         var at = head.Copy();
         var keyword = head.Name("what the line is about");
+        if (!Keywords.Contains(keyword)) throw at.Fail($"there is no '{keyword}' in a litmus test.{Suggestion.Question(Keywords, keyword)}  (there are: {string.Join(", ", Keywords)})");
         if (section.Body.Count > 0 && keyword is not ("control" or "question" or "verdict") && !keyword.StartsWith("cpu", StringComparison.Ordinal))
             throw section.Body[0].Fail($"nothing is indented below '{keyword}': begin a line of its own in the first column");
         switch (keyword)
@@ -90,8 +107,6 @@ internal sealed class LitmusReader(string file, string text)
                 _later.Add(() => _control = new LitmusSituationReader(_control ?? _situation).Read(head.Copy(), head.Name("what the control does otherwise"), head, section.Body, isControl: true));
                 break;
             default:
-                if (!Keywords.Contains(keyword)) throw at.Fail($"there is no '{keyword}' in a litmus test.{Suggestion.Question(Keywords, keyword)}  (there are: {string.Join(", ", Keywords)})");
-
                 // Programs name sites and variables, which may stand below them.
                 if (keyword.StartsWith("cpu", StringComparison.Ordinal)) _programs.Add(() => ReadSituation(section, at, keyword));
                 else ReadSituation(section, at, keyword);
@@ -172,7 +187,7 @@ internal sealed record LitmusSection(LitmusCursor Head, IReadOnlyList<LitmusCurs
 public static class LitmusModels
 {
     /// <summary>The models that a file may name.</summary>
-    public static IReadOnlyList<string> Names { get; } = [.. FetchModel.Presets.Select(m => m.Name).Union(["ideal", "intel-practice", "amd-async", "sdm-worst", "qemu-tcg", "arm-like"])];
+    public static IReadOnlyList<string> Names { get; } = [.. FetchModel.Presets.Select(m => m.Name)];
 
     public static IReadOnlyList<string> VerdictNames { get; } = ["pass", "violation", "inconclusive"];
 

@@ -5,6 +5,8 @@ namespace LivePatchLab.Exploration;
 /// <summary>What came out of one litmus test under one model, searched in one way.</summary>
 public sealed record LitmusRow
 {
+    private static readonly string DepthFirstName = new DepthFirst().Name;
+
     public required LitmusTest Test { get; init; }
 
     public required FetchModel Model { get; init; }
@@ -17,8 +19,8 @@ public sealed record LitmusRow
     /// <summary>The first outcome that must be possible and was not met; null where all were.</summary>
     public LitmusOutcome? NeverReached { get; init; }
 
-    /// <summary>That of the exploration; or <see cref="Verdict.Inconclusive"/>, where it passes and what must be possible never happens.</summary>
-    public Verdict Verdict => Result.Verdict == Verdict.Pass && NeverReached is not null ? Verdict.Inconclusive : Result.Verdict;
+    /// <summary>That of the exploration; or <see cref="Verdict.Inconclusive"/>, where it passes and what must be possible never happens, or not all was covered.</summary>
+    public Verdict Verdict => Result.Verdict == Verdict.Pass && (NeverReached is not null || IsBounded) ? Verdict.Inconclusive : Result.Verdict;
 
     public bool IsAsExpected => Verdict == Expected.Verdict;
 
@@ -26,7 +28,12 @@ public sealed record LitmusRow
     public string Violated => Result.Counterexample is not { } found ? "" : found.Violation.Invariant == Patching.Invariants.None ? "outcome" : Patching.InvariantNames.Show(found.Violation.Invariant);
 
     /// <summary>Why it is inconclusive; null otherwise.</summary>
-    public string? Reason => Result.Reason ?? (NeverReached is null ? null : $"nothing was violated, but what must be possible never happens: {NeverReached}");
+    public string? Reason => Result.Reason
+        ?? (NeverReached is not null ? $"nothing was violated, but what must be possible never happens: {NeverReached}"
+        : Result.Verdict == Verdict.Pass && IsBounded ? $"nothing was violated in what was covered: {Result.Bound}"
+        : null);
+
+    private bool IsBounded => Result.Strategy != DepthFirstName;
 
     /// <summary>True where two searches of the same test cannot both be right.</summary>
     public bool Contradicts(LitmusRow other)

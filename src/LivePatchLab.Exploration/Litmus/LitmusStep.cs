@@ -48,6 +48,9 @@ public enum LitmusPlainStepKind
     Return,
 }
 
+/// <summary>Makes the lines of a site known to instruction caches that are not coherent; nothing on any other model.</summary>
+public sealed record LitmusMaintain(string Site) : LitmusStep;
+
 /// <summary>Lets time pass.</summary>
 public sealed record LitmusDelay(int Cycles) : LitmusStep;
 

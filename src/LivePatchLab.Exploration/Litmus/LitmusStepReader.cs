@@ -3,7 +3,7 @@ namespace LivePatchLab.Exploration;
 /// <summary>Reads a step of kernel code: <c>store site+1 = new</c>, <c>sync</c>, <c>flag = 1</c>, …</summary>
 internal static class LitmusStepReader
 {
-    private const string Hint = "a step is: store SITE = BYTES, sync, sync here, fence read|write|full, publish, retract, irq off|on, lock, unlock, delay N, wait VARIABLE = N, VARIABLE = N, REGISTER = VARIABLE, return";
+    private const string Hint = "a step is: store SITE = BYTES, sync, sync here, fence read|write|full, publish, retract, irq off|on, lock, unlock, maintain SITE, delay N, wait VARIABLE = N, VARIABLE = N, REGISTER = VARIABLE, return";
 
     public static LitmusStep Read(LitmusCursor line, LitmusSituation situation)
     {
@@ -20,6 +20,7 @@ internal static class LitmusStepReader
         if (line.TryWord("lock")) return new LitmusPlainStep(LitmusPlainStepKind.Lock);
         if (line.TryWord("unlock")) return new LitmusPlainStep(LitmusPlainStepKind.Unlock);
         if (line.TryWord("return")) return new LitmusPlainStep(LitmusPlainStepKind.Return);
+        if (line.TryWord("maintain")) return new LitmusMaintain(ReadSite(line, situation).Name);
         if (line.TryWord("delay")) return new LitmusDelay((int)line.Number("the number of cycles", 1, 1_000_000));
         if (line.TryWord("wait"))
         {

@@ -87,8 +87,8 @@ internal sealed class ScenarioMachine : IDisposable
         var end = PerformAll(search);
         if (end is ExecutionEnd.Complete or ExecutionEnd.Stopped)
         {
-            Judge();
             foreach (var checker in _checkers) checker.End(Run);
+            Judge();
         }
 
         search.End(end);
@@ -123,26 +123,13 @@ internal sealed class ScenarioMachine : IDisposable
         return ExecutionEnd.TooLong;
     }
 
-    /// <summary>What the machine itself shows to be wrong, whatever is checked: an exception that nobody consumed, a kernel that has given up, a wait without end.</summary>
+    /// <summary>What the machine itself shows to be wrong, where no checker has said it better.</summary>
     private void Judge()
     {
-        if (Run.Violation is not null) return;
-        if (Machine.Fault is { } fault)
-        {
-            var invariant = fault.Vector == TrapVector.Breakpoint ? Invariants.TrapsAreConsumed
-                : fault.Vector == TrapVector.NonMaskableInterrupt ? Invariants.HandlerIsNotPatched
-                : Invariants.NothingTorn;
-            var what = fault.Vector == TrapVector.NonMaskableInterrupt ? "an NMI cannot return: the next NMI has overwritten its frame" : $"nobody consumed {fault.Vector.Mnemonic()} at {fault.Rip}, where memory holds {(fault.Code.Count > 0 ? Convert.ToHexStringLower([.. fault.Code]) : "nothing")}";
-            Run.Report(_scenario.ShownByFault(fault) ?? invariant, Machine.Cpus[fault.Cpu.Index], fault.Rip, what);
-        }
-        else if (Run.Kernel.Bug is { } bug)
-        {
-            Run.Report(_scenario.ShownByBug(bug), Machine.Cpus[0], default, bug);
-        }
-        else if (!Machine.IsStopRequested && Machine.Cpus.FirstOrDefault(c => c.IsWaitingForever) is { } waiting)
-        {
-            Run.Report(Invariants.WaitsWithInterruptsOn, waiting, default, "deadlock: " + string.Join("; ", Machine.Waiting()));
-        }
+        if (Run.Violation is not null || MachineFailure.Of(Run) is not { } failure) return;
+        var invariant = _scenario.ShownByFailure(Run) ?? failure.Invariant;
+        if (_scenario.ReportsOnlyWhatIsChecked && (invariant & Checked) == 0) return;
+        Run.Report(invariant, failure.Cpu, failure.Address, failure.Detail);
     }
 
     private void OnPatched()
@@ -153,24 +140,39 @@ internal sealed class ScenarioMachine : IDisposable
     private void Listen()
     {
         var events = Machine.Events;
-        events.DirtyFetched += (cpu, _, rip, bytes, _) =>
+        if (WhoOverride(nameof(Checker.OnFetched)) is { Length: > 0 } fetching)
         {
-            foreach (var checker in _checkers) checker.OnFetched(Run, Machine.Cpus[cpu.Index], rip, bytes);
-        };
-        events.CodeStored += e =>
+            events.DirtyFetched += (cpu, _, rip, bytes, _) =>
+            {
+                foreach (var checker in fetching) checker.OnFetched(Run, Machine.Cpus[cpu.Index], rip, bytes);
+            };
+        }
+
+        if (WhoOverride(nameof(Checker.OnCodeStored)) is { Length: > 0 } storing)
         {
-            foreach (var checker in _checkers) checker.OnCodeStored(Run, Machine.Cpus[e.Cpu.Index], e.Address, e.Length);
-        };
+            events.CodeStored += e =>
+            {
+                foreach (var checker in storing) checker.OnCodeStored(Run, Machine.Cpus[e.Cpu.Index], e.Address, e.Length);
+            };
+        }
+
+        var trapping = WhoOverride(nameof(Checker.OnTrapped));
         events.Trapped += e =>
         {
-            foreach (var checker in _checkers) checker.OnTrapped(Run, Machine.Cpus[e.Cpu.Index], e.Frame);
+            var cpu = Machine.Cpus[e.Cpu.Index];
+            Run.NoteTrapped(cpu, e.Frame);
+            foreach (var checker in trapping) checker.OnTrapped(Run, cpu, e.Frame);
         };
-        if (!_checkers.Any(c => c.WantsSteps)) return;
+        Checker[] stepping = [.. _checkers.Where(c => c.WantsSteps)];
+        if (stepping.Length == 0) return;
         events.Stepped += e =>
         {
-            foreach (var checker in _checkers) checker.OnStep(Run, Machine.Cpus[e.Cpu.Index], e.Routine, e.Step);
+            foreach (var checker in stepping) checker.OnStep(Run, Machine.Cpus[e.Cpu.Index], e.Routine, e.Step);
         };
     }
+
+    /// <summary>The checkers that look at an event: a search raises millions of each, and most checkers look at one or two kinds.</summary>
+    private Checker[] WhoOverride(string method) => [.. _checkers.Where(c => c.GetType().GetMethod(method)!.DeclaringType != typeof(Checker))];
 
     /// <summary>Hands the machine's questions to whichever search is at work, and writes the answers down.</summary>
     private sealed class SearchChoices : IChoiceSource

@@ -48,7 +48,7 @@ public sealed class KernelHeap
         var use = new UseAfterFree(cpu.Id, cpu.ClockCycles, name, access);
         _usesAfterFree.Add(use);
         if (!StopsAtUseAfterFree) return;
-        _kernel.RaiseBug(use.ToString());
+        _kernel.RaiseBug(use.ToString(), BugKind.UseAfterFree);
         cpu.Machine.RequestStop();
     }
 }

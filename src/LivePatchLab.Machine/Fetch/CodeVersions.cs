@@ -148,21 +148,13 @@ internal sealed unsafe partial class CodeVersions : ICodeSource
     {
         Debug.Assert(_memory.IsMapped(address, bytes.Length), "the caller has checked that the bytes are mapped");
         if (bytes.IsEmpty) return;
+        _newestEpoch++;
+        _bounds?.NoteStore(_newestEpoch, guest);
         var clock = _tracksVersions ? _progress.ClockOf(writer) : 0;
-        var isFirst = true;
         while (!bytes.IsEmpty)
         {
             var line = address.AlignDown(LineBytes);
             var offset = (int)(address - line);
-
-            // What crosses the end of a line is two stores, and somebody may fetch between them.
-            if (isFirst || offset == 0)
-            {
-                _newestEpoch++;
-                _bounds?.NoteStore(_newestEpoch, guest);
-            }
-
-            isFirst = false;
             var length = Math.Min(bytes.Length, Math.Min(LineBytes - offset, 16));
             if (_tracksVersions) HistoryOf(line).Add(new(_newestEpoch, clock, offset, bytes[..length]));
             bytes[..length].CopyTo(new Span<byte>(_memory.Origin + (long)address.Value, length));

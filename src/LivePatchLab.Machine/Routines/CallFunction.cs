@@ -9,6 +9,9 @@ public class CallFunction(IpiFunction function, bool wait, Func<Cpu, bool>? only
 {
     private IpiRound? _round;
 
+    /// <summary>True when the step goes on only once all have run the function.</summary>
+    public bool Waits => wait;
+
     public override string Describe() => $"IPI to {(only is null ? "all others" : "some others")}: {function.Name}{(wait ? ", wait" : "")}";
 
     protected internal override long Execute(Cpu cpu)

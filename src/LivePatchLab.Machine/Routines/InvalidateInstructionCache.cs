@@ -16,6 +16,9 @@ public sealed class InvalidateInstructionCache(GuestAddress address, int length,
     {
         cpu.Machine.NoteMaintenance(Address, Length);
         cpu.Machine.Versions.Maintain(Address, Length);
+
+        // To whoever fetches, it is as if the bytes were stored now.
+        if (!cpu.Machine.Fetch.IcacheCoherent) cpu.Machine.NoteCodeStore(cpu, Address, Length);
         return costCycles;
     }
 }

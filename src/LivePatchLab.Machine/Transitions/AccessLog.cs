@@ -62,6 +62,9 @@ public sealed class AccessLog
 
     public void WriteLines(GuestAddress address, int length) => AddLines(address, length, AccessKind.Write);
 
+    /// <summary>What a CPU may still be given of older code: it changes when the CPU serialises.</summary>
+    public void ReadFloorOf(Cpu cpu) => Read(FloorOf(cpu.Id.Index));
+
     internal static uint InterruptFlagOf(int cpu) => CpuThings + ((uint)cpu * 8);
 
     internal static uint FloorOf(int cpu) => CpuThings + ((uint)cpu * 8) + 1;

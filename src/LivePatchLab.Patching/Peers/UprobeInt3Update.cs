@@ -33,8 +33,7 @@ public sealed class UprobeInt3Update : IPatchProtocol
 
     /// <remarks>The handler goes by no state that a later operation clears, so traps are consumed whatever the gate; the rest is as good as sync_core() is.</remarks>
     public Invariants PromisesUnder(FetchModel model)
-        => Invariants.TrapsAreConsumed | Invariants.WaitsWithInterruptsOn
-            | (model.Serialises(SerialisingEvents.Instruction) ? Invariants.NothingTorn | Invariants.TailBehindInt3 | Invariants.FirstByteLast | Invariants.NewAfterReturn : Invariants.None);
+        => Promises.OfThreeSyncs(model) | Invariants.TrapsAreConsumed | Invariants.WaitsWithInterruptsOn;
 
     public IPatcher Attach(LinuxKernel kernel) => new Patcher(kernel);
 

@@ -12,7 +12,7 @@ public class HandlerBugTests
     [InlineData(2, Invariants.TrapsAreConsumed, "nobody consumed #BP at ffffffff81000100, where memory holds e8")]
     [InlineData(3, Invariants.TrapsAreConsumed, "nobody consumed #BP at ffffffff81000100, where memory holds e8")]
     [InlineData(4, Invariants.TrapsAreConsumed, "nobody consumed #BP at ffffffff81000100, where memory holds e8")]
-    [InlineData(5, Invariants.NewAfterReturn, "can still be given INT3 at ffffffff81000100 after the patcher has returned")]
+    [InlineData(5, Invariants.TrapsAreConsumed, "nobody consumed #BP at ffffffff81000100, where memory holds cc")]
     [InlineData(6, Invariants.TrapsAreConsumed, "nobody consumed #BP at ffffffff81000100, where memory holds cc")]
     [InlineData(7, Invariants.NothingTorn, "at ffffffff81000106, which is neither the old e8f5060000 nor the new e835070000")]
     [InlineData(8, Invariants.TrapsAreConsumed, "nobody consumed #BP at ffffffff81000100, where memory holds cc")]
@@ -22,8 +22,8 @@ public class HandlerBugTests
     [InlineData(12, Invariants.TrapsAreConsumed, "nobody consumed #BP at ffffffff81000100, where memory holds e8")]
     [InlineData(13, Invariants.TrapsAreConsumed, "nobody consumed #BP at ffffffff81000100, where memory holds 90")]
     [InlineData(14, Invariants.ForeignInt3Survives, "was told of 0 traps, and there was 1")]
-    [InlineData(15, Invariants.NobodyInside, "preempted at ffffffff81000100+1, will go on inside what has become cc")]
-    [InlineData(16, Invariants.NobodyInside, "preempted at ffffffff81000100+2, will go on inside what has become cc")]
+    [InlineData(15, Invariants.NobodyInside, "at ffffffff81000100+1, inside what has become cc")]
+    [InlineData(16, Invariants.NobodyInside, "at ffffffff81000100+2, inside what has become cc")]
     [InlineData(17, Invariants.EffectIsOldOrNew, "called the old function 0 times and the new one 0")]
     public void What_is_violated_is_what_was_violated_then(int number, Invariants invariant, string detail)
     {
@@ -47,7 +47,19 @@ public class HandlerBugTests
     [Theory]
     [InlineData(4)]
     [InlineData(13)]
-    public void A_sync_is_missed_only_where_fetches_are_stale(int number) => PassesWithoutControl(Bug(number).Broken!, FetchModel.Ideal);
+    public void A_missing_sync_is_missed_without_stale_fetches_too_because_nobody_waits_for_the_handler(int number)
+        => ExplorationPlan.Of(Bug(number).Broken!).Under(FetchModel.Ideal).Run().Counterexample.ShouldNotBeNull().Violation.Invariant.ShouldBe(Invariants.TrapsAreConsumed);
+
+    [Fact]
+    public void A_probe_armed_without_a_sync_becomes_a_jump_under_one_who_never_saw_its_INT3()
+    {
+        Func<Scenario> broken = () => new OptimisedProbe(KprobesOptions.Mainline with { SynchronisesCores = false });
+        var found = ExplorationPlan.Of(broken).Under(FetchModel.AmdAsync).Run().Counterexample.ShouldNotBeNull().Violation;
+        found.Invariant.ShouldBe(Invariants.NobodyInside);
+        found.Detail.ShouldContain("at ffffffff81000100+1, inside what has become cc");
+        PassesWithoutControl(broken, FetchModel.Ideal);
+        PassesWithoutControl(() => new OptimisedProbe(KprobesOptions.Mainline), FetchModel.AmdAsync);
+    }
 
     [Fact]
     public void A_call_within_one_quadword_can_be_rewritten_at_once()
@@ -84,7 +96,7 @@ public class HandlerBugTests
     [Theory]
     [InlineData(15)]
     [InlineData(16)]
-    public void Nobody_who_is_not_preempted_there_goes_on_inside_a_site(int number)
+    public void It_takes_a_task_that_was_preempted(int number)
     {
         var found = Search(Bug(number)).Counterexample!;
         found.Entries.ShouldContain(e => e.Kind == TraceKind.Interrupt && e.Text.Contains("reschedule", StringComparison.Ordinal), string.Join('\n', found.Entries));

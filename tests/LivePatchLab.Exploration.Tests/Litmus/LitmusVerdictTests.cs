@@ -46,12 +46,13 @@ public sealed class LitmusVerdictTests
 
     [Theory]
     [MemberData(nameof(RandomStrategies))]
-    public void A_search_by_chance_never_says_the_contrary(string name)
+    public void A_search_by_chance_never_says_the_contrary_and_finds_most_of_what_is_wrong(string name)
     {
         IStrategy strategy = name == "pct" ? new ProbabilisticConcurrencyTesting() : new RandomWalk();
-        var rows = new LitmusPlan { Strategy = strategy, ExecutionsMax = 20_000 }.RunAll(All.Value, FetchModel.Presets);
+        var rows = new LitmusPlan { Strategy = strategy, ExecutionsMax = 2_000 }.RunAll(All.Value, FetchModel.Presets);
         DepthFirstRows.Value.Zip(rows).Where(pair => pair.First.Contradicts(pair.Second)).Select(pair => $"{Describe(pair.First)}; {Describe(pair.Second)}").ShouldBeEmpty();
-        rows.Count(r => r.IsAsExpected).ShouldBeGreaterThan(rows.Count * 9 / 10);
+        rows.ShouldAllBe(r => r.Verdict == Verdict.Violation || r.Verdict == Verdict.Inconclusive);
+        rows.Count(r => r.Verdict == Verdict.Violation).ShouldBeGreaterThan(DepthFirstRows.Value.Count(r => r.Verdict == Verdict.Violation) * 3 / 4);
     }
 
     [Fact]

@@ -9,7 +9,7 @@ namespace LivePatchLab.Exploration;
 /// list for its own. Mended as in ftrace's use of the queue: every site is compared before the first is touched, so there is nothing to recover.
 /// </summary>
 /// <param name="comparesFirst">Whether that is done.</param>
-internal sealed class ForeignInt3(bool comparesFirst) : GalleryScenario
+internal sealed class RecoveredForeignInt3(bool comparesFirst) : GalleryScenario
 {
     private const int SiteBytes = 5;
 

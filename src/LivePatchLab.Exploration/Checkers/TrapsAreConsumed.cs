@@ -1,0 +1,31 @@
+using LivePatchLab.Machine;
+using LivePatchLab.Patching;
+
+namespace LivePatchLab.Exploration;
+
+/// <summary>
+/// I1: whoever takes an INT3 at a site is sent on by the protocol's handler. One that nobody consumes is the end of its CPU; one that does not leave the site
+/// has been consumed by somebody who does not know what stands there.
+/// </summary>
+public sealed class TrapsAreConsumed : Checker
+{
+    public override Invariants Invariant => Invariants.TrapsAreConsumed;
+
+    public override void OnFetched(ScenarioRun run, Cpu cpu, GuestAddress rip, ReadOnlySpan<byte> bytes)
+    {
+        foreach (var site in run.Sites)
+        {
+            // Where a trap is consumed and nothing else done, IRET goes on behind the INT3, in the middle of the instruction that it stands on.
+            if (rip != site.Address + 1 || site.Length == 1 || run.TrappedLastAt(cpu.Id) != site.Address) continue;
+            run.Report(Invariant, cpu, site.Address, $"{cpu.Id} comes out of the handler of the INT3 at {site.Address} inside the site: whoever consumed the trap did not know it");
+            return;
+        }
+    }
+
+    public override void End(ScenarioRun run)
+    {
+        if (run.Machine.Fault is not { Vector: TrapVector.Breakpoint } fault) return;
+        foreach (var site in run.Sites)
+            if (fault.Rip == site.Address) run.Report(Invariant, run.Machine.Cpus[fault.Cpu.Index], fault.Rip, MachineFailure.Describe(fault));
+    }
+}

@@ -1,0 +1,113 @@
+using LivePatchLab.Machine;
+using LivePatchLab.Patching;
+
+namespace LivePatchLab.Exploration;
+
+/// <summary>
+/// Every protocol of the lab under every fetch model that has a name, by depth-first search; and which of the syncs of the kernel's protocols is needed under which.
+/// Cells are explored in parallel, each by one thread, so that a table is the same wherever it is made.
+/// </summary>
+public static class ProtocolTable
+{
+    public const long ExecutionsMaxDefault = 60_000;
+
+    /// <summary>A control that needs more than this is not telling, and another one is tried.</summary>
+    private const long ControlExecutionsMax = 5_000;
+
+    /// <summary>Inside a word, across two words of a line, across two lines.</summary>
+    public static IReadOnlyList<int> SiteOffsets { get; } = [0, 5, 61];
+
+    /// <summary>Those of which each sync is tried: the seed's, the one it built on, the one with four, and that of today.</summary>
+    public static IReadOnlyList<IPatchProtocol> OfSyncs { get; } = [Protocols.TextPokeBp, Protocols.TextPokeBpList, Protocols.TextPokeBpTwoPhase, Protocols.SmpTextPoke];
+
+    /// <summary>The protocols of the table: all that the lab knows, and Native Client's with a runtime that catches the guard.</summary>
+    public static IReadOnlyList<(string Name, IPatchProtocol Protocol)> Rows { get; } = [.. Protocols.All.Select(p => (p.Name, p)), ("nacl_dyncode, guard caught", new NaClDyncode(catchesGuard: true))];
+
+    /// <summary>The whole table, protocol by protocol, model by model.</summary>
+    /// <param name="executionsMax">What a cell may take; one that would take more is <see cref="Verdict.Inconclusive"/>.</param>
+    /// <param name="cancellation">Ends it with an <see cref="OperationCanceledException"/>.</param>
+    public static IReadOnlyList<ProtocolVerdict> Explore(long executionsMax = ExecutionsMaxDefault, CancellationToken cancellation = default)
+        => InParallel([.. Rows.SelectMany(row => FetchModel.Presets.Select(model => (row, model)))], cell => Explore(cell.row.Name, cell.row.Protocol, cell.model, executionsMax, cancellation), cancellation);
+
+    /// <summary>One cell.</summary>
+    public static ProtocolVerdict Explore(string name, IPatchProtocol protocol, FetchModel model, long executionsMax = ExecutionsMaxDefault, CancellationToken cancellation = default)
+    {
+        var shape = ShapeOf(protocol);
+        var promised = protocol.PromisesUnder(model);
+        var best = FetchModel.Presets.Aggregate(Invariants.None, (all, preset) => all | protocol.PromisesUnder(preset));
+        ExplorationPlan Plan(IPatchProtocol explored, PatchShape of, Invariants what) => ExplorationPlan.Of(() => new PatchScenario(explored, of) { CheckedOnly = what }).Under(model).Within(executionsMax);
+
+        ExplorationResult? result = null;
+        if (promised != Invariants.None)
+        {
+            var (control, controlShape) = ControlOf(protocol, shape, model, promised, cancellation);
+            result = Plan(protocol, shape, promised).WithControl(() => new PatchScenario(control, controlShape) { CheckedOnly = promised }).Run(cancellation);
+        }
+
+        var beyond = best & ~promised;
+        return new(name, model, shape, promised, result, beyond == Invariants.None ? null : Plan(protocol, shape, beyond).Run(cancellation));
+    }
+
+    /// <summary>Each sync of <see cref="OfSyncs"/> left out, at each of <see cref="SiteOffsets"/>, under each model.</summary>
+    public static IReadOnlyList<SyncVerdict> ExploreSyncs(long executionsMax = ExecutionsMaxDefault, CancellationToken cancellation = default)
+    {
+        var cells = from protocol in OfSyncs
+                    from phase in SyncPhases.Of(protocol, ShapeOf(protocol))
+                    from offset in SiteOffsets
+                    from model in FetchModel.Presets
+                    select (protocol, phase, offset, model);
+        return InParallel([.. cells], cell => ExploreWithout(cell.protocol, cell.phase, cell.offset, cell.model, executionsMax, cancellation), cancellation);
+    }
+
+    /// <summary>A protocol with one sync left out. What is asked is what can be observed: not I3 and I4, which are about the syncs themselves.</summary>
+    public static SyncVerdict ExploreWithout(IPatchProtocol protocol, string phase, int siteOffset, FetchModel model, long executionsMax = ExecutionsMaxDefault, CancellationToken cancellation = default)
+    {
+        var shape = ShapeOf(protocol) with { SiteOffset = siteOffset };
+        var asked = protocol.PromisesUnder(model) & ~(Invariants.TailBehindInt3 | Invariants.FirstByteLast);
+        Func<Scenario> Of(IPatchProtocol explored) => () => new PatchScenario(explored, shape) { CheckedOnly = asked };
+        var control = asked.HasFlag(Invariants.NothingTorn) ? ControlProtocols.ByteByByte : ControlProtocols.WithInterruptsOff(protocol);
+        return new(protocol.Name, phase, siteOffset, model, ExplorationPlan.Of(Of(protocol.Without(phase))).Under(model).Within(executionsMax).WithControl(Of(control)).Run(cancellation));
+    }
+
+    /// <summary>What suits a protocol: most change any instruction, the worse placed the better.</summary>
+    public static PatchShape ShapeOf(IPatchProtocol protocol)
+    {
+        const int Worst = 61;
+        return protocol switch
+        {
+            HotSpotSelfLoop => new() { SiteOffset = 0 },
+            OneByteFlip => new() { SiteOffset = Worst, From = SiteCode.TestEax, To = SiteCode.JumpNew },
+            DataSlot => new() { From = SiteCode.SlotOld, To = SiteCode.SlotNew, ForeignInt3 = true },
+            NaClDyncode => new() { SiteOffset = Worst, IsUser = true },
+            UprobeInt3Update => new() { SiteOffset = Worst, From = SiteCode.Nop, IsUser = true },
+            WithDeferredSync => new() { SiteOffset = Worst, UserMode = UserModeEntry.SitesBehindFlush },
+            _ => new() { SiteOffset = Worst, ForeignInt3 = protocol.PromisesUnder(FetchModel.Ideal).HasFlag(Invariants.ForeignInt3Survives) },
+        };
+    }
+
+    /// <summary>The most telling wrong twin: the protocol without the first of its syncs that the model needs; where there is none, one whose failure is promised not to happen.</summary>
+    private static (IPatchProtocol Protocol, PatchShape Shape) ControlOf(IPatchProtocol protocol, PatchShape shape, FetchModel model, Invariants promised, CancellationToken cancellation)
+    {
+        var last = promised.HasFlag(Invariants.NothingTorn) ? ControlProtocols.ByteByByte : ControlProtocols.WithInterruptsOff(protocol);
+        foreach (var (candidate, itsShape) in CandidatesOf(protocol, shape))
+        {
+            var plan = ExplorationPlan.Of(() => new PatchScenario(candidate, itsShape) { CheckedOnly = promised }).Under(model).Within(ControlExecutionsMax);
+            if (plan.Run(cancellation).Verdict == Verdict.Violation) return (candidate, itsShape);
+        }
+
+        return (last, shape);
+    }
+
+    private static IEnumerable<(IPatchProtocol Protocol, PatchShape Shape)> CandidatesOf(IPatchProtocol protocol, PatchShape shape)
+    {
+        if (shape.UserMode == UserModeEntry.SitesBehindFlush) yield return (protocol, shape with { UserMode = UserModeEntry.SitesBeforeFlush });
+        foreach (var phase in SyncPhases.Of(protocol, shape)) yield return (protocol.Without(phase), shape);
+    }
+
+    private static TResult[] InParallel<T, TResult>(T[] cells, Func<T, TResult> explore, CancellationToken cancellation)
+    {
+        var results = new TResult[cells.Length];
+        Parallel.For(0, cells.Length, new ParallelOptions { CancellationToken = cancellation, MaxDegreeOfParallelism = Environment.ProcessorCount }, i => results[i] = explore(cells[i]));
+        return results;
+    }
+}
