@@ -73,7 +73,7 @@ internal sealed class PatchProgram
         }
 
         Entry = first;
-        if (shape.UserMode != UserModeEntry.None) AddWayIn(shape, first, program);
+        if (shape.UserMode != UserModeEntry.None || shape.EntersByJump) AddWayIn(shape, first, program);
         program.AddRange([0xff, 0xcb]); // dec ebx
         var back = Entry - (first + program.Count + 2);
         if (back >= sbyte.MinValue) program.AddRange([0x75, (byte)back]); // jnz entry
@@ -83,13 +83,13 @@ internal sealed class PatchProgram
         _parts.Add((first, [.. program]));
     }
 
-    /// <summary>Into user mode and back into the kernel, where the executor is told what was put off: before the sites, or behind them.</summary>
+    /// <summary>A jump; or into user mode and back into the kernel, where the executor is told what was put off: before the sites, or behind them.</summary>
     private void AddWayIn(PatchShape shape, GuestAddress first, List<byte> program)
     {
-        var wayIn = new List<byte>(SystemCall(GuestGate.UserEnter));
-        var kernelEnter = SystemCall(GuestGate.KernelEnter);
-        if (shape.UserMode == UserModeEntry.SitesBehindFlush) wayIn.AddRange(kernelEnter);
-        else program.AddRange(kernelEnter);
+        var wayIn = new List<byte>();
+        if (shape.UserMode != UserModeEntry.None) wayIn.AddRange(SystemCall(GuestGate.UserEnter));
+        if (shape.UserMode == UserModeEntry.SitesBehindFlush) wayIn.AddRange(SystemCall(GuestGate.KernelEnter));
+        if (shape.UserMode == UserModeEntry.SitesBeforeFlush) program.AddRange(SystemCall(GuestGate.KernelEnter));
         wayIn.AddRange([0xeb, (byte)(first - (WayIn + wayIn.Count + 2))]); // jmp to the first site
         _parts.Add((WayIn, [.. wayIn]));
         Entry = WayIn;

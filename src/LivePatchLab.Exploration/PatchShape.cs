@@ -84,10 +84,14 @@ public sealed record PatchShape
 
     public UserModeEntry UserMode { get; init; }
 
+    /// <summary>Each visit begins with a jump to the first site: a model that takes a block as it was when it was entered then takes it as it is at the visit.</summary>
+    public bool EntersByJump { get; init; }
+
     public MemoryOrder MemoryOrder { get; init; } = MemoryOrder.SequentiallyConsistent;
 
     public override string ToString()
         => $"{Sites} site{(Sites == 1 ? "" : "s")} {Show(From)} -> {Show(To)} at line offset {SiteOffset}, {Executors} executor{(Executors == 1 ? "" : "s")}, {Visits} visit{(Visits == 1 ? "" : "s")}"
+            + (EntersByJump ? ", by a jump" : "")
             + (IsUser ? ", a program's" : "")
             + (ForeignInt3 ? ", another's int3 behind" : "")
             + UserMode switch { UserModeEntry.SitesBehindFlush => ", from user mode", UserModeEntry.SitesBeforeFlush => ", from user mode and before the flush", _ => "" };

@@ -20,17 +20,14 @@ public static class ProtocolTable
     /// <summary>Those of which each sync is tried: the seed's, the one it built on, the one with four, and that of today.</summary>
     public static IReadOnlyList<IPatchProtocol> OfSyncs { get; } = [Protocols.TextPokeBp, Protocols.TextPokeBpList, Protocols.TextPokeBpTwoPhase, Protocols.SmpTextPoke];
 
-    /// <summary>The protocols of the table: all that the lab knows, and Native Client's with a runtime that catches the guard.</summary>
-    public static IReadOnlyList<(string Name, IPatchProtocol Protocol)> Rows { get; } = [.. Protocols.All.Select(p => (p.Name, p)), ("nacl_dyncode, guard caught", new NaClDyncode(catchesGuard: true))];
-
     /// <summary>The whole table, protocol by protocol, model by model.</summary>
     /// <param name="executionsMax">What a cell may take; one that would take more is <see cref="Verdict.Inconclusive"/>.</param>
     /// <param name="cancellation">Ends it with an <see cref="OperationCanceledException"/>.</param>
     public static IReadOnlyList<ProtocolVerdict> Explore(long executionsMax = ExecutionsMaxDefault, CancellationToken cancellation = default)
-        => InParallel([.. Rows.SelectMany(row => FetchModel.Presets.Select(model => (row, model)))], cell => Explore(cell.row.Name, cell.row.Protocol, cell.model, executionsMax, cancellation), cancellation);
+        => InParallel([.. Protocols.All.SelectMany(protocol => FetchModel.Presets.Select(model => (protocol, model)))], cell => Explore(cell.protocol, cell.model, executionsMax, cancellation), cancellation);
 
     /// <summary>One cell.</summary>
-    public static ProtocolVerdict Explore(string name, IPatchProtocol protocol, FetchModel model, long executionsMax = ExecutionsMaxDefault, CancellationToken cancellation = default)
+    public static ProtocolVerdict Explore(IPatchProtocol protocol, FetchModel model, long executionsMax = ExecutionsMaxDefault, CancellationToken cancellation = default)
     {
         var shape = ShapeOf(protocol);
         var promised = protocol.PromisesUnder(model);
@@ -45,7 +42,7 @@ public static class ProtocolTable
         }
 
         var beyond = best & ~promised;
-        return new(name, model, shape, promised, result, beyond == Invariants.None ? null : Plan(protocol, shape, beyond).Run(cancellation));
+        return new(protocol.Name, model, shape, promised, result, beyond == Invariants.None ? null : Plan(protocol, shape, beyond).Run(cancellation));
     }
 
     /// <summary>Each sync of <see cref="OfSyncs"/> left out, at each of <see cref="SiteOffsets"/>, under each model.</summary>
@@ -63,7 +60,7 @@ public static class ProtocolTable
     public static SyncVerdict ExploreWithout(IPatchProtocol protocol, string phase, int siteOffset, FetchModel model, long executionsMax = ExecutionsMaxDefault, CancellationToken cancellation = default)
     {
         var shape = ShapeOf(protocol) with { SiteOffset = siteOffset };
-        var asked = protocol.PromisesUnder(model) & ~(Invariants.TailBehindInt3 | Invariants.FirstByteLast);
+        var asked = protocol.PromisesUnder(model) & ~Checkers.OfMeans;
         Func<Scenario> Of(IPatchProtocol explored) => () => new PatchScenario(explored, shape) { CheckedOnly = asked };
         var control = asked.HasFlag(Invariants.NothingTorn) ? ControlProtocols.ByteByByte : ControlProtocols.WithInterruptsOff(protocol);
         return new(protocol.Name, phase, siteOffset, model, ExplorationPlan.Of(Of(protocol.Without(phase))).Under(model).Within(executionsMax).WithControl(Of(control)).Run(cancellation));
@@ -75,10 +72,11 @@ public static class ProtocolTable
         const int Worst = 61;
         return protocol switch
         {
-            HotSpotSelfLoop => new() { SiteOffset = 0 },
-            OneByteFlip => new() { SiteOffset = Worst, From = SiteCode.TestEax, To = SiteCode.JumpNew },
+            HotSpotSelfLoop => new() { SiteOffset = 0, EntersByJump = true },
+            WordPatch => new() { SiteOffset = Worst, EntersByJump = true },
+            OneByteFlip => new() { SiteOffset = Worst, EntersByJump = true, From = SiteCode.TestEax, To = SiteCode.JumpNew },
             DataSlot => new() { From = SiteCode.SlotOld, To = SiteCode.SlotNew, ForeignInt3 = true },
-            NaClDyncode => new() { SiteOffset = Worst, IsUser = true },
+            NaClDyncode => new() { SiteOffset = Worst, EntersByJump = true, IsUser = true },
             UprobeInt3Update => new() { SiteOffset = Worst, From = SiteCode.Nop, IsUser = true },
             WithDeferredSync => new() { SiteOffset = Worst, UserMode = UserModeEntry.SitesBehindFlush },
             _ => new() { SiteOffset = Worst, ForeignInt3 = protocol.PromisesUnder(FetchModel.Ideal).HasFlag(Invariants.ForeignInt3Survives) },
@@ -88,14 +86,16 @@ public static class ProtocolTable
     /// <summary>The most telling wrong twin: the protocol without the first of its syncs that the model needs; where there is none, one whose failure is promised not to happen.</summary>
     private static (IPatchProtocol Protocol, PatchShape Shape) ControlOf(IPatchProtocol protocol, PatchShape shape, FetchModel model, Invariants promised, CancellationToken cancellation)
     {
-        var last = promised.HasFlag(Invariants.NothingTorn) ? ControlProtocols.ByteByByte : ControlProtocols.WithInterruptsOff(protocol);
         foreach (var (candidate, itsShape) in CandidatesOf(protocol, shape))
         {
             var plan = ExplorationPlan.Of(() => new PatchScenario(candidate, itsShape) { CheckedOnly = promised }).Under(model).Within(ControlExecutionsMax);
             if (plan.Run(cancellation).Verdict == Verdict.Violation) return (candidate, itsShape);
         }
 
-        return (last, shape);
+        if (!promised.HasFlag(Invariants.NothingTorn)) return (ControlProtocols.WithInterruptsOff(protocol), shape);
+
+        // Where one byte is all that differs, no order of the bytes is wrong: the twin does it to an instruction of which every byte differs.
+        return (ControlProtocols.ByteByByte, shape.From == SiteCode.TestEax ? shape with { From = SiteCode.CallOld, To = SiteCode.CallNew } : shape);
     }
 
     private static IEnumerable<(IPatchProtocol Protocol, PatchShape Shape)> CandidatesOf(IPatchProtocol protocol, PatchShape shape)

@@ -53,8 +53,7 @@ public static class ProtocolTableText
 
     private static string ControlOf(ExplorationResult? result)
     {
-        if (result is null) return "| ";
-        if (result.Control is not { } control) return "not needed for a violation | ";
+        if (result?.Control is not { } control) return "- | -";
         var name = control.Scenario[..control.Scenario.IndexOf(':', StringComparison.Ordinal)];
         var shape = control.Scenario.EndsWith("before the flush", StringComparison.Ordinal) ? ", site before the flush" : "";
         return $"{name}{shape} | {(control.Counterexample is { } found ? $"violates {found.Violation.Invariant.Show()}" : control.Verdict.ToString())}";

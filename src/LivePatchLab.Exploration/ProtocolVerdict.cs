@@ -48,11 +48,14 @@ public sealed record ProtocolVerdict(string Protocol, FetchModel Model, PatchSha
 /// <param name="Result">What came out without the sync.</param>
 public sealed record SyncVerdict(string Protocol, string Phase, int SiteOffset, FetchModel Model, ExplorationResult Result)
 {
-    /// <summary>True when something is violated without it, false when nothing is, null when it is not known.</summary>
+    /// <summary>True where the protocol with all its syncs promises nothing of what it is for: there is nothing that one of them could keep.</summary>
+    public bool IsPointless => !Result.Checked.HasFlag(Invariants.NothingTorn);
+
+    /// <summary>True when something is violated without it, false when nothing is, null when it is not known, or there is no point in asking.</summary>
     public bool? IsNeeded => Result.Verdict switch
     {
         Verdict.Violation => true,
-        Verdict.Pass => false,
+        Verdict.Pass when !IsPointless => false,
         _ => null,
     };
 
@@ -63,6 +66,7 @@ public sealed record SyncVerdict(string Protocol, string Phase, int SiteOffset, 
     {
         true => Violated.Show(),
         false => "not needed",
+        _ when IsPointless => "-",
         _ => "undecided",
     };
 }

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using LivePatchLab.Linux;
 using LivePatchLab.Machine;
 using LivePatchLab.Patching;
@@ -15,6 +16,7 @@ public sealed class ScenarioRun
     internal ScenarioRun(SmpMachine machine)
     {
         Machine = machine;
+        CpuArray = [.. machine.Cpus];
         _trappedLast = new GuestAddress?[machine.Cpus.Count];
     }
 
@@ -40,6 +42,11 @@ public sealed class ScenarioRun
 
     /// <summary>What was violated first, or null.</summary>
     public InvariantViolation? Violation { get; private set; }
+
+    /// <summary>The same CPUs and sites, for those who look at every event: going through these allocates nothing.</summary>
+    internal Cpu[] CpuArray { get; }
+
+    internal ReadOnlySpan<PatchSite> SiteSpan => CollectionsMarshal.AsSpan(_sites);
 
     internal Action? Patched { get; set; }
 

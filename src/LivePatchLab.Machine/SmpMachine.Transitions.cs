@@ -106,14 +106,6 @@ public sealed unsafe partial class SmpMachine
             if (_volatileLines.Add(line)) UndeclaredStores++;
     }
 
-    /// <summary>Lines are maintained: what a CPU is given there depends on whether it serialises before this or after.</summary>
-    internal void NoteMaintenance(GuestAddress address, int length)
-    {
-        if (Accesses is not { } log) return;
-        log.WriteLines(address, length);
-        foreach (var other in _cpus) log.Read(AccessLog.FloorOf(other.Id.Index));
-    }
-
     private static void MoveOptionalsBack(List<Transition> transitions)
     {
         var kept = 0;

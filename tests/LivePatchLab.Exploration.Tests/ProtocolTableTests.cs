@@ -1,4 +1,3 @@
-using LivePatchLab.Linux.Tests;
 using LivePatchLab.Machine;
 using LivePatchLab.Patching;
 
@@ -29,6 +28,12 @@ public sealed class ProtocolTableTests(ProtocolTables tables) : IClassFixture<Pr
         ["text_poke_bp_refcount"] = (Invariants.DescriptorOutlivesHandlers, "B10: the descriptor lies on the patcher's stack (efd608fa7403)"),
     };
 
+    /// <summary>Cells that depth-first search cannot decide, and why.</summary>
+    private static readonly Dictionary<string, string> Undecided = new()
+    {
+        ["word_patch under arm-like"] = "its handler goes back to the INT3, which a cache that nobody maintains may give for ever: such executions have no end",
+    };
+
     [Fact]
     public void The_document_is_what_comes_out()
     {
@@ -40,8 +45,8 @@ public sealed class ProtocolTableTests(ProtocolTables tables) : IClassFixture<Pr
     [Fact]
     public void Every_protocol_is_there_under_every_model()
     {
-        tables.Verdicts.Count.ShouldBe(ProtocolTable.Rows.Count * FetchModel.Presets.Count);
-        tables.Verdicts.Select(v => v.Protocol).Distinct().ShouldBe(ProtocolTable.Rows.Select(r => r.Name));
+        tables.Verdicts.Count.ShouldBe(Protocols.All.Count * FetchModel.Presets.Count);
+        tables.Verdicts.Select(v => v.Protocol).Distinct().ShouldBe(Protocols.All.Select(p => p.Name));
     }
 
     [Fact]
@@ -66,23 +71,51 @@ public sealed class ProtocolTableTests(ProtocolTables tables) : IClassFixture<Pr
             var (broken, bug) = HistoricalBugs.GetValueOrDefault(cell.Protocol);
             var what = $"{cell.Protocol} under {cell.Model}: {cell.Result!.Counterexample?.Violation} {cell.Result.Reason} {bug}";
             if (cell.Promised.HasFlag(broken) && broken != Invariants.None) cell.Broken.ShouldBe(broken, what);
-            else cell.Verdict.ShouldBe(Verdict.Pass, what);
+            else cell.Verdict.ShouldBe(Undecided.ContainsKey($"{cell.Protocol} under {cell.Model}") ? Verdict.Inconclusive : Verdict.Pass, what);
         }
     }
 
     [Fact]
     public void What_is_not_promised_does_not_hold_or_nobody_has_seen_it_fail_in_so_small_a_situation()
     {
-        // So that no promise is smaller than it must be without anybody knowing.
+        // So that no promise is smaller than it must be without anybody knowing. What Native Client does by one store is torn where no word is whole; here it does nothing so.
         var kept = tables.Verdicts.Where(v => v.Beyond is { Counterexample: null }).Select(v => $"{v.Protocol} under {v.Model}: {v.Beyond!.Checked.Show()}");
-        kept.ShouldBe([]);
+        kept.ShouldBe(["nacl_dyncode under sdm-worst: I2"]);
     }
 
     [Fact]
     public void A_cell_counts_the_same_executions_again()
     {
         var cell = tables.Verdicts.First(v => v is { Verdict: Verdict.Pass, Model.Name: "amd-async" });
-        var row = ProtocolTable.Rows.Single(r => r.Name == cell.Protocol);
-        ProtocolTable.Explore(row.Name, row.Protocol, cell.Model).Result!.Executions.ShouldBe(cell.Result!.Executions);
+        ProtocolTable.Explore(Protocols.Named(cell.Protocol), cell.Model).Result!.Executions.ShouldBe(cell.Result!.Executions);
     }
+
+    [Fact]
+    public void As_Intel_practises_it_only_the_last_sync_is_needed_wherever_the_site_lies()
+    {
+        // "very likely not necessary" on Intel, says commit fd4363fff3d9 of the second; and a processor whose fetches are whole does not need the first either.
+        foreach (var sync in tables.Syncs.Where(s => s.Model == FetchModel.IntelPractice)) sync.IsNeeded.ShouldBe(IsLast(sync), $"{sync}");
+    }
+
+    [Fact]
+    public void Where_words_are_whole_the_first_two_are_needed_for_sites_in_two_words()
+    {
+        foreach (var sync in tables.Syncs.Where(s => s.Model == FetchModel.AmdAsync)) sync.IsNeeded.ShouldBe(IsLast(sync) || sync.SiteOffset != 0, $"{sync}");
+    }
+
+    [Fact]
+    public void As_the_manuals_allow_it_all_are_needed()
+    {
+        foreach (var sync in tables.Syncs.Where(s => s.Model == FetchModel.SdmWorst)) sync.IsNeeded.ShouldBe(true, $"{sync}");
+    }
+
+    [Fact]
+    public void The_last_drains_the_handlers_even_where_every_store_is_seen_at_once()
+    {
+        foreach (var sync in tables.Syncs.Where(s => s.Model == FetchModel.Ideal)) sync.IsNeeded.ShouldBe(IsLast(sync), $"{sync}");
+        tables.Syncs.Where(s => s.Model == FetchModel.Ideal && s.IsNeeded == true).Select(s => s.Violated).Distinct().ShouldBe([Invariants.TrapsAreConsumed, Invariants.DescriptorOutlivesHandlers]);
+    }
+
+    private static bool IsLast(SyncVerdict sync)
+        => sync.Phase is TextPokeBp.PhaseFirstByte or TextPokeBpList.PhaseFinishing or TextPokePhase.FirstBytes or TextPokePhase.Clearing;
 }

@@ -36,7 +36,7 @@ public sealed class CompletionTests
     [InlineData("Sweep.Run(spec: null, progre¦)", "progress:", "progress", "Progress", "ProgressClock")]
     [InlineData("new LabMachine(new() { Workload = Idl¦ })", "Workload.Idle")]
     [InlineData("DateTime.Now.DayOfWeek == Sun¦", "DayOfWeek.Sunday")]
-    [InlineData("string.Equals(\"a\", \"b\", Invariant¦", "StringComparison.InvariantCulture", "StringComparison.InvariantCultureIgnoreCase")]
+    [InlineData("string.Equals(\"a\", \"b\", InvariantC¦", "StringComparison.InvariantCulture", "StringComparison.InvariantCultureIgnoreCase")]
     public void What_fits_is_offered(string cell, params string[] expected) => Names(cell).ShouldBe(expected);
 
     [Theory]

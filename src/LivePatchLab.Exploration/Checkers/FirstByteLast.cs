@@ -13,7 +13,7 @@ public sealed class FirstByteLast : Checker
     public override void OnCodeStored(ScenarioRun run, Cpu cpu, GuestAddress address, int length)
     {
         Span<byte> code = stackalloc byte[LongestInstruction], oldest = stackalloc byte[LongestInstruction];
-        foreach (var site in run.Sites)
+        foreach (var site in run.SiteSpan)
         {
             if (address > site.Address || address + length <= site.Address || site.Length > LongestInstruction) continue;
             var whole = code[..site.Length];
@@ -24,7 +24,7 @@ public sealed class FirstByteLast : Checker
                 return;
             }
 
-            foreach (var other in run.Machine.Cpus)
+            foreach (var other in run.CpuArray)
             {
                 var tail = oldest[..(site.Length - 1)];
                 if (other.Activity == CpuActivity.Parked) continue;

@@ -26,8 +26,9 @@ public sealed class ForeignInt3Survives : Checker
     public override void OnCodeStored(ScenarioRun run, Cpu cpu, GuestAddress address, int length)
     {
         Span<byte> now = stackalloc byte[1];
-        foreach (var foreign in run.ForeignInt3s)
+        for (var i = 0; i < run.ForeignInt3s.Count; i++)
         {
+            var foreign = run.ForeignInt3s[i];
             if (foreign.IsRemoved || address > foreign.Address || address + length <= foreign.Address) continue;
             if (run.Machine.Memory.TryRead(foreign.Address, now) && now[0] == BreakpointState.Int3) continue;
             run.Report(Invariant, cpu, foreign.Address, $"the INT3 at {foreign.Address}, which is {foreign.Owner}'s, is overwritten with {now[0]:x2}");
@@ -44,7 +45,7 @@ public sealed class ForeignInt3Survives : Checker
         }
 
         if (run.Machine.Fault is not null || run.Kernel.Bug is not null) return;
-        foreach (var cpu in run.Machine.Cpus)
+        foreach (var cpu in run.CpuArray)
             if (cpu.IsHandling(TrapVector.Breakpoint)) return;
         for (var i = 0; i < run.ForeignInt3s.Count && i < _traps.Length; i++)
         {

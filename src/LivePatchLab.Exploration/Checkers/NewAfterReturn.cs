@@ -13,9 +13,9 @@ public sealed class NewAfterReturn : Checker
     public override void OnPatched(ScenarioRun run)
     {
         Span<byte> bytes = stackalloc byte[LongestSite];
-        foreach (var cpu in run.Machine.Cpus)
+        foreach (var cpu in run.CpuArray)
         {
-            foreach (var site in run.Sites)
+            foreach (var site in run.SiteSpan)
             {
                 var oldest = site.Length <= LongestSite ? bytes[..site.Length] : new byte[site.Length];
                 run.Machine.CopyOldestVisibleCode(cpu.Id, site.Address, oldest);
@@ -29,7 +29,7 @@ public sealed class NewAfterReturn : Checker
     public override void OnFetched(ScenarioRun run, Cpu cpu, GuestAddress rip, ReadOnlySpan<byte> bytes)
     {
         if (!run.IsPatched) return;
-        foreach (var site in run.Sites)
+        foreach (var site in run.SiteSpan)
         {
             if (site.Address != rip || IsAllowed(run, site, bytes)) continue;
             run.Report(Invariant, cpu, site.Address, $"executes {Show(bytes)} at {site.Address} after the patcher has returned");

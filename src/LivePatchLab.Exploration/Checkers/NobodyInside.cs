@@ -14,10 +14,10 @@ public sealed class NobodyInside : Checker
 
     public override void OnCodeStored(ScenarioRun run, Cpu cpu, GuestAddress address, int length)
     {
-        foreach (var site in run.Sites)
+        foreach (var site in run.SiteSpan)
         {
             if (address + length <= site.Address + 1 || address >= site.Address + site.Length) continue;
-            foreach (var other in run.Machine.Cpus)
+            foreach (var other in run.CpuArray)
             {
                 if (other.Activity != CpuActivity.Guest || !IsInside(site, other.Rip) || (other.Rip == site.Address + 1 && other.IsHandling(TrapVector.Breakpoint))) continue;
                 run.Report(Invariant, other, other.Rip, $"{site} changes while {other.Id} goes on at {site.Address}+{other.Rip - site.Address}");

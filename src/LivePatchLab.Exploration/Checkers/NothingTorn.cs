@@ -10,7 +10,7 @@ public sealed class NothingTorn : Checker
 
     public override void OnFetched(ScenarioRun run, Cpu cpu, GuestAddress rip, ReadOnlySpan<byte> bytes)
     {
-        foreach (var site in run.Sites)
+        foreach (var site in run.SiteSpan)
         {
             var into = rip - site.Address;
             if (into < 0 || into >= site.Length) continue;

@@ -13,10 +13,10 @@ public sealed class TailBehindInt3 : Checker
     public override void OnCodeStored(ScenarioRun run, Cpu cpu, GuestAddress address, int length)
     {
         Span<byte> first = stackalloc byte[1];
-        foreach (var site in run.Sites)
+        foreach (var site in run.SiteSpan)
         {
             if (address + length <= site.Address + 1 || address >= site.Address + site.Length) continue;
-            foreach (var other in run.Machine.Cpus)
+            foreach (var other in run.CpuArray)
             {
                 if (other.Activity == CpuActivity.Parked) continue;
                 run.Machine.CopyOldestVisibleCode(other.Id, site.Address, first);

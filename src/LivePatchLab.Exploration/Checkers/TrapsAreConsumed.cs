@@ -13,7 +13,7 @@ public sealed class TrapsAreConsumed : Checker
 
     public override void OnFetched(ScenarioRun run, Cpu cpu, GuestAddress rip, ReadOnlySpan<byte> bytes)
     {
-        foreach (var site in run.Sites)
+        foreach (var site in run.SiteSpan)
         {
             // Where a trap is consumed and nothing else done, IRET goes on behind the INT3, in the middle of the instruction that it stands on.
             if (rip != site.Address + 1 || site.Length == 1 || run.TrappedLastAt(cpu.Id) != site.Address) continue;
@@ -25,7 +25,7 @@ public sealed class TrapsAreConsumed : Checker
     public override void End(ScenarioRun run)
     {
         if (run.Machine.Fault is not { Vector: TrapVector.Breakpoint } fault) return;
-        foreach (var site in run.Sites)
+        foreach (var site in run.SiteSpan)
             if (fault.Rip == site.Address) run.Report(Invariant, run.Machine.Cpus[fault.Cpu.Index], fault.Rip, MachineFailure.Describe(fault));
     }
 }

@@ -16,7 +16,7 @@ public sealed class WaitsWithInterruptsOn : Checker
     public override void OnStep(ScenarioRun run, Cpu cpu, KernelRoutine routine, KernelStep step)
     {
         if (cpu.InterruptsEnabled || step is not CallFunction { Waits: true }) return;
-        foreach (var other in run.Machine.Cpus)
+        foreach (var other in run.CpuArray)
         {
             if (other == cpu || other.Activity == CpuActivity.Parked) continue;
             run.Report(Invariant, cpu, default, $"{routine.Name} waits on {cpu.Id}, interrupts off, for {other.Id} to answer: {step}");

@@ -17,7 +17,7 @@ internal sealed class CallsAreCounted(PatchShape shape) : Checker
         {
             var (old, @new) = (cpu.Registers[PatchScenario.OldCallsRegister], cpu.Registers[PatchScenario.NewCallsRegister]);
             if (cpu.IsBusy || old + @new == expected) continue;
-            run.Report(Invariant, cpu, run.Sites[0].Address, $"came by a call {expected} time{(expected == 1 ? "" : "s")}, and called the old function {old} times and the new one {@new}: neither the old effect nor the new");
+            run.Report(Invariant, cpu, run.Sites[0].Address, $"{cpu.Id} has had {old} effects of old instructions and {@new} of new ones, and not {expected}");
             return;
         }
     }

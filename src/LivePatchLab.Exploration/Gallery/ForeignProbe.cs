@@ -15,7 +15,12 @@ internal static class ForeignProbe
     /// <summary>nop, with the probe on it; mov eax, exit; syscall.</summary>
     private static readonly byte[] Program = [0x90, 0xb8, GuestGate.Exit, 0x00, 0x00, 0x00, 0x0f, 0x05];
 
-    public static Scenario Beside(IPatchProtocol protocol) => new StagedPatch(protocol) { Ground = LayOutProbed, Cue = ProbeFirst };
+    public static Scenario Beside(IPatchProtocol protocol) => new StagedPatch(protocol)
+    {
+        Checked = Invariants.DescriptorOutlivesHandlers | Invariants.TrapsAreConsumed | Invariants.ForeignInt3Survives,
+        Ground = LayOutProbed,
+        Cue = ProbeFirst,
+    };
 
     private static void LayOutProbed(SmpMachine machine)
     {

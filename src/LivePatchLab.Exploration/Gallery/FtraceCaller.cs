@@ -104,7 +104,7 @@ internal sealed class FtraceCallerDirect : IPatchProtocol, IPatcher
 
     public bool MaySkip => false;
 
-    public Invariants PromisesUnder(FetchModel model) => Promises.OfThreeSyncs(model);
+    public Invariants PromisesUnder(FetchModel model) => Invariants.NothingTorn | Invariants.NewAfterReturn;
 
     public IPatcher Attach(LinuxKernel kernel) => this;
 

@@ -31,7 +31,7 @@ internal sealed class UnregisteredProbe(KprobesOptions options) : ProbedCode
         var probe = new Kprobe(run.Kernel, "kprobe", Site);
         var armed = new KernelVariable<bool>("armed", false);
         var (unregistering, executing) = (run.Machine.Cpus[0], run.Machine.Cpus[1]);
-        run.Machine.DeclareVolatile(Site, 1);
+        run.AddSite(new(Site, SiteCode[..1].ToArray(), newCode: null));
         unregistering.Start("kprobe", [KernelStep.Call(probes.Register(probe)), armed.Store(true), KernelStep.Call(probes.Unregister(probe))]);
         executing.StartGuest(Site, StackTop);
         executing.Start("wait for the probe", [armed.SpinUntil("is true", isArmed => isArmed)]);

@@ -4,8 +4,16 @@ using LivePatchLab.Patching;
 namespace LivePatchLab.Exploration;
 
 /// <summary>The plain situation with what a bug needs beside it: other memory, other people's probes, failures on purpose, an oracle of its own.</summary>
-internal sealed class StagedPatch(IPatchProtocol protocol, PatchShape? shape = null) : PatchScenario(protocol, shape)
+internal sealed class StagedPatch(IPatchProtocol protocol, PatchShape? shape = null) : Scenario
 {
+    private readonly PatchScenario _plain = new(protocol, shape);
+
+    public override string Name => _plain.Name;
+
+    public override int Cpus => _plain.Cpus;
+
+    public override MemoryOrder MemoryOrder => _plain.MemoryOrder;
+
     /// <summary>What is checked; null for what the protocol promises.</summary>
     public Invariants? Checked { get; init; }
 
@@ -21,17 +29,17 @@ internal sealed class StagedPatch(IPatchProtocol protocol, PatchShape? shape = n
     public static void MakeTextWritable(SmpMachine machine)
         => machine.Memory.Map(PatchProgram.Code, GuestMemory.PageBytes, PagePermissions.Read | PagePermissions.Write | PagePermissions.Execute);
 
-    public override Invariants CheckedUnder(FetchModel model) => Checked ?? base.CheckedUnder(model);
+    public override Invariants CheckedUnder(FetchModel model) => Checked ?? _plain.CheckedUnder(model);
 
     public override void LayOut(SmpMachine machine)
     {
-        base.LayOut(machine);
+        _plain.LayOut(machine);
         Ground?.Invoke(machine);
     }
 
     public override void Begin(ScenarioRun run)
     {
-        base.Begin(run);
+        _plain.Begin(run);
         Cue?.Invoke(run);
     }
 

@@ -10,7 +10,8 @@ internal sealed class SyncWithInterruptsOff(bool turnsOn) : GalleryScenario
 {
     public override string Name => $"two run_sync with interrupts off, {(turnsOn ? "turned on around the wait" : "and left so")}";
 
-    public override Invariants CheckedUnder(FetchModel model) => Invariants.WaitsWithInterruptsOn;
+    /// <summary>Nothing but the deadlock itself is looked for, which shows whatever is checked.</summary>
+    public override Invariants CheckedUnder(FetchModel model) => Invariants.None;
 
     public override void Begin(ScenarioRun run)
     {

@@ -33,6 +33,9 @@ public sealed record LitmusRow
         : Result.Verdict == Verdict.Pass && IsBounded ? $"nothing was violated in what was covered: {Result.Bound}"
         : null);
 
+    /// <summary>True where a search that does not cover everything has found nothing: that says neither yes nor no.</summary>
+    public bool IsOpen => IsBounded && Verdict == Verdict.Inconclusive;
+
     private bool IsBounded => Result.Strategy != DepthFirstName;
 
     /// <summary>True where two searches of the same test cannot both be right.</summary>

@@ -14,7 +14,6 @@ public sealed class InvalidateInstructionCache(GuestAddress address, int length,
 
     protected internal override long Execute(Cpu cpu)
     {
-        cpu.Machine.NoteMaintenance(Address, Length);
         cpu.Machine.Versions.Maintain(Address, Length);
 
         // To whoever fetches, it is as if the bytes were stored now.

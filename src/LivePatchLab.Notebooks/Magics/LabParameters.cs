@@ -60,8 +60,9 @@ internal static class LabParameters
     public static int? SitesOf(MagicCall call, string parameter, int max)
         => call.Text(parameter) == All ? null : call.Count(parameter, 1, max);
 
+    /// <summary>All are the kernel's own: the peers change only sites that are made for them.</summary>
     public static IReadOnlyList<string> EnginesOf(MagicCall call)
-        => call.List(Engines.Name) is var given && given.Contains(All) ? [.. ProtocolNames()] : given;
+        => call.List(Engines.Name) is var given && given.Contains(All) ? [.. Protocols.Kernel.Select(protocol => protocol.Name)] : given;
 
     public static Workload? WorkloadOf(MagicCall call) => call.TextOrNull(Workload.Name) is { } name ? Workloads.Named(name) : null;
 

@@ -31,9 +31,11 @@ public sealed class HotSpotSelfLoop(int alignmentBytes = 8) : IPatchProtocol
 
     public bool MaySkip => false;
 
+    /// <remarks>Nobody makes a CPU leave the loop: it comes out only where what is stale becomes fresh by itself, by time or by going on.</remarks>
     public Invariants PromisesUnder(FetchModel model)
     {
-        var kept = Invariants.NothingTorn | Invariants.EffectIsOldOrNew | Invariants.WaitsWithInterruptsOn;
+        var comesOut = model.IcacheCoherent && (model.QueueDepth is not null || model.StalenessBoundCycles is not null || model.CaptureUnit == CaptureUnit.Block || model.RemoteSnoop == RemoteSnoop.FlushAll);
+        var kept = Invariants.NothingTorn | Invariants.WaitsWithInterruptsOn | (comesOut ? Invariants.EffectIsOldOrNew : Invariants.None);
         if (model.RemoteSnoop == RemoteSnoop.FlushAll) return kept | Invariants.NewAfterReturn;
         return model.AtomicChunkBytes >= (alignmentBytes >= WordBytes ? WordBytes : LineBytes) ? kept : Invariants.WaitsWithInterruptsOn;
     }

@@ -36,11 +36,10 @@ public sealed class NaClDyncode(bool catchesGuard = false) : IPatchProtocol
 
     public bool MaySkip => false;
 
-    /// <remarks>Nothing where a word may be torn, or where the IPIs make nobody forget. A thread that meets the guard has neither the old effect nor the new, unless somebody catches it.</remarks>
+    /// <remarks>Nothing where a word may be torn, or a sync leaves it as it was. A thread that meets the guard has neither the old effect nor the new, unless somebody catches it.</remarks>
     public Invariants PromisesUnder(FetchModel model)
     {
-        var isFresh = model.RemoteSnoop == RemoteSnoop.FlushAll;
-        if (!isFresh && (model.AtomicChunkBytes < WordBytes || !model.Serialises(SerialisingEvents.Instruction))) return Invariants.WaitsWithInterruptsOn;
+        if (!Promises.SyncReaches(model) || (model.AtomicChunkBytes < WordBytes && model.RemoteSnoop != RemoteSnoop.FlushAll)) return Invariants.WaitsWithInterruptsOn;
         return Invariants.NothingTorn | Invariants.WaitsWithInterruptsOn | (catchesGuard ? Invariants.EffectIsOldOrNew : Invariants.None);
     }
 

@@ -36,7 +36,7 @@ public sealed class CheckerTests
 
     [Fact]
     public void I2_the_guard_of_a_protocol_is_not_torn_code()
-        => ShouldHold(Invariants.NothingTorn, new NaClDyncode(catchesGuard: true), FetchModel.AmdAsync, Program);
+        => ShouldHold(Invariants.NothingTorn, new NaClDyncode(), FetchModel.AmdAsync, Program);
 
     [Fact]
     public void I3_a_tail_that_changes_before_everybody_has_seen_the_int3_is_reported()
@@ -116,7 +116,15 @@ public sealed class CheckerTests
     public void I9_a_guard_that_kills_has_neither_effect()
     {
         ShouldTrip(Invariants.EffectIsOldOrNew, new NaClDyncode(), FetchModel.AmdAsync, Program).Detail.ShouldContain("#GP");
-        ShouldHold(Invariants.EffectIsOldOrNew, new NaClDyncode(catchesGuard: true), FetchModel.AmdAsync, Program);
+        ShouldHold(Invariants.EffectIsOldOrNew, new NaClDyncode(), FetchModel.AmdAsync, Program with { SiteOffset = 0 });
+    }
+
+    [Fact]
+    public void I9_a_guard_that_is_never_left_has_neither_effect_and_a_queue_with_an_end_leaves_it()
+    {
+        var shape = new PatchShape { SiteOffset = 0 };
+        ShouldTrip(Invariants.EffectIsOldOrNew, new HotSpotSelfLoop(), FetchModel.AmdAsync, shape).Detail.ShouldContain("for ever");
+        ShouldHold(Invariants.EffectIsOldOrNew, new HotSpotSelfLoop(), FetchModel.IntelPractice, shape);
     }
 
     [Fact]
@@ -179,6 +187,28 @@ public sealed class CheckerTests
         all.Counterexample.ShouldNotBeNull().Violation.Invariant.ShouldBe(Invariants.TrapsAreConsumed);
         ShouldHold(Invariants.NewAfterReturn, Steps(Int3First));
     }
+
+    [Theory]
+    [InlineData(BugKind.DanglingPointer, Invariants.DescriptorOutlivesHandlers)]
+    [InlineData(BugKind.UseAfterFree, Invariants.DescriptorOutlivesHandlers)]
+    [InlineData(BugKind.OutOfBounds, Invariants.ArrayIsSorted)]
+    [InlineData(BugKind.Stack, Invariants.EffectIsOldOrNew)]
+    [InlineData(BugKind.Assertion, Invariants.NewAfterReturn)]
+    public void A_kernel_that_gives_up_is_laid_to_what_it_has_met(BugKind kind, Invariants invariant)
+    {
+        IEnumerable<KernelStep> GiveUp(PatchContext kernel, IReadOnlyList<PatchSite> sites)
+        {
+            yield return kernel.RunSync();
+            yield return kernel.Kernel.RaiseBug("mine", kind);
+        }
+
+        var found = ExplorationPlan.Of(() => new PatchScenario(Steps(GiveUp))).Run().Counterexample.ShouldNotBeNull().Violation;
+        (found.Invariant, found.Detail, found.Cpu).ShouldBe((invariant, "mine", new CpuId(0)));
+    }
+
+    [Fact]
+    public void A_plan_for_a_protocol_asks_for_what_can_be_observed()
+        => ExplorationPlan.Of(Protocols.TextPokeBp.Without(TextPokeBp.PhaseTail)).Under(FetchModel.IntelPractice).Run().Verdict.ShouldBe(Verdict.Pass, "nobody is given anything torn, though I4 does not hold");
 
     [Fact]
     public void A_search_with_reduction_sees_old_code_at_the_return_as_one_without_it_does()

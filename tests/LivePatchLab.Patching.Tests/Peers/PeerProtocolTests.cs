@@ -90,7 +90,7 @@ public sealed class PeerProtocolTests
     public void Hotspot_has_others_jump_to_themselves_until_it_is_done()
     {
         long guards = 0;
-        foreach (var lab in Machines(Words, Aligned))
+        foreach (var lab in Machines(Words with { StalenessBoundCycles = 1500 }, Aligned))
         {
             guards += ShouldBeGood(lab, new HotSpotSelfLoop()).GuardFetches;
             lab.Kernel.SyncRounds.ShouldBe(0);
