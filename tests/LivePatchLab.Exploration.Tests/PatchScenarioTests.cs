@@ -10,11 +10,14 @@ public sealed class PatchScenarioTests
     [InlineData(4)]
     [InlineData(5)]
     [InlineData(6)]
-    [InlineData(7)]
     [InlineData(61)]
     public void A_call_across_quadwords_is_torn_without_the_sync_in_the_middle(int offset)
     {
-        var result = ExplorationPlan.Of(Protocols.TextPokeBp.Without(TextPokeBp.PhaseTail), new PatchShape { SiteOffset = offset }).Under(FetchModel.AmdAsync).Run();
+        var protocol = Protocols.TextPokeBp.Without(TextPokeBp.PhaseTail);
+
+        // Asked for nothing else: the order of the writes is broken before anything is fetched.
+        var owes = new IteratorProtocol(protocol.Name, (kernel, sites) => protocol.Attach(kernel.Kernel).Apply(kernel, sites)) { Promises = Invariants.NothingTorn };
+        var result = ExplorationPlan.Of(owes, new PatchShape { SiteOffset = offset }).Under(FetchModel.AmdAsync).Run();
         result.Verdict.ShouldBe(Verdict.Violation);
         result.Counterexample!.Violation.Invariant.ShouldBe(Invariants.NothingTorn);
     }

@@ -52,5 +52,11 @@ internal static class GalleryReportView
         return html.Append("</tbody></table></div>").ToString();
     }
 
-    private static string Alignment(int column) => column == 3 ? "text-align:right" : "text-align:left";
+    // Words get the room; else the one long sentence of a bug that cannot be expressed would take it from all the others.
+    private static string Alignment(int column) => column switch
+    {
+        1 or 2 => "text-align:left;width:30%",
+        3 => "text-align:right",
+        _ => "text-align:left",
+    };
 }
