@@ -92,6 +92,14 @@ public sealed partial class HtmlPageTests
     }
 
     [Fact]
+    public void What_a_reader_may_unfold_stays_folded_on_the_page()
+    {
+        var html = HtmlPage.Write(new() { Cells = [new(CellKind.Markdown, "a", "<details><summary>Hint <b>1</b></summary>\n\nA *hint*.\n\n</details>\n\n<details><summary>Two</summary>\n\n```csharp\nx < y;\n```\n\n</details>")] }, "x", ".");
+        html.ShouldContain("<details><summary>Hint &lt;b&gt;1&lt;/b&gt;</summary>\n<p>A <em>hint</em>.</p>\n</details>");
+        html.ShouldContain("<details><summary>Two</summary>\n<pre><code class=\"language-csharp\">x &lt; y;");
+    }
+
+    [Fact]
     public void The_plotting_library_is_the_file_that_was_fetched()
     {
         Convert.ToHexStringLower(SHA256.HashData(PlotlyScript.Bytes)).ShouldBe(PlotlyScript.Sha256);

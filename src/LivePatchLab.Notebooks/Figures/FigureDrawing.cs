@@ -127,7 +127,9 @@ internal sealed class FigureDrawing(Figure figure)
                     continue;
                 var depth = most > least ? (value - least) / (most - least) : 0.5;
                 _svg.Rectangle(_left + (band * j), _top + (RowHeight * i), band - 1, RowHeight - 1, $"fill=\"{Shade(depth)}\"");
-                _svg.Text(_left + (band * (j + 0.5)), _top + (RowHeight * (i + 0.5)) + 4, AxisTicks.Readable(value, ""), $"text-anchor=\"middle\" fill=\"{(depth > 0.45 ? "#ffffff" : "#000000")}\"");
+                var label = AxisTicks.Readable(value, "");
+                if (label.Length * CharacterWidth > band - 6) continue;
+                _svg.Text(_left + (band * (j + 0.5)), _top + (RowHeight * (i + 0.5)) + 4, label, $"text-anchor=\"middle\" fill=\"{(depth > 0.45 ? "#ffffff" : "#000000")}\"");
             }
         }
         YTitle();
@@ -195,13 +197,14 @@ internal sealed class FigureDrawing(Figure figure)
         _top += LegendRow;
     }
 
-    /// <summary>Names under their bands, slanted when they would touch; returns how far down they reach.</summary>
+    /// <summary>Names under their bands, slanted when they would touch, and only some of them where the bands are narrower than a line of text; returns how far down they reach.</summary>
     private double Categories(IReadOnlyList<string> names, double band)
     {
         var shortened = names.Select(Short).ToArray();
         var longest = shortened.Select(name => name.Length).DefaultIfEmpty(0).Max() * CharacterWidth;
-        var slanted = longest > band - 6;
-        for (var i = 0; i < shortened.Length; i++)
+        var step = (int)Math.Ceiling(LegendRow / Math.Max(1, band));
+        var slanted = longest > (band * step) - 6;
+        for (var i = 0; i < shortened.Length; i += step)
         {
             var x = _left + (band * (i + 0.5));
             if (slanted)

@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using Markdig;
 using Markdig.Renderers;
 using Markdig.Syntax;
@@ -6,7 +7,7 @@ using Markdig.Syntax.Inlines;
 namespace LivePatchLab.Notebooks;
 
 /// <summary>A Markdown cell as HTML that asks nothing of a network: local images are put into the page, remote ones become links.</summary>
-internal static class MarkdownCell
+internal static partial class MarkdownCell
 {
     private static readonly MarkdownPipeline Pipeline = new MarkdownPipelineBuilder()
         .UsePipeTables().UseGridTables().UseTaskLists().UseFootnotes().UseDefinitionLists().UseEmphasisExtras().UseAutoIdentifiers().DisableHtml().Build();
@@ -26,8 +27,15 @@ internal static class MarkdownCell
         var renderer = new HtmlRenderer(writer);
         Pipeline.Setup(renderer);
         renderer.Render(document);
-        return writer.ToString();
+        return FoldEnd().Replace(FoldBegin().Replace(writer.ToString(), "<details><summary>${title}</summary>"), "</details>");
     }
+
+    // The one piece of HTML that is let through: what a reader may unfold, such as a hint. Each of its lines stands alone, between blank ones.
+    [GeneratedRegex("<p>&lt;details&gt;&lt;summary&gt;(?<title>[^<\\n]*?)&lt;/summary&gt;</p>")]
+    private static partial Regex FoldBegin();
+
+    [GeneratedRegex("<p>&lt;/details&gt;</p>")]
+    private static partial Regex FoldEnd();
 
     private static string? DataOf(string url, NotebookCell cell, string folder)
     {

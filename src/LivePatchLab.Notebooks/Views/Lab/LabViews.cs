@@ -34,6 +34,7 @@ public static class LabViews
         Formatter.Show<ExplorationResult>(ExplorationResultView.Of);
         Formatter.Show<ExplorationPlan>(plan => ExplorationResultView.Of(Exploring.RunIn(CellScope.Current, plan, CellScope.Current?.Cancellation ?? CancellationToken.None)));
         Formatter.Show<Counterexample>(CounterexampleView.Of);
+        Formatter.Show<GalleryReport>(GalleryReportView.Of);
         Formatter.Show<FetchModel>(model => FetchModelView.Of([model]));
         return true;
     });
