@@ -94,4 +94,16 @@ public sealed class ExploreTests
         Livepatch.Run("explore", folder.Write("bad.litmus", "litmus x\nquestion y\ncpu0 patcher text_poke_bpp\n")).ShouldComplain(2, "bad.litmus:3:14: ", "Did you mean text_poke_bp?");
         Livepatch.Run("explore").ShouldComplain(2, "data/litmus");
     }
+
+    [Fact]
+    public void The_first_counterexample_is_written_for_the_viewers_of_traces()
+    {
+        using var folder = new TemporaryFolder();
+        var (perfetto, chrome) = (folder.At("trace.pftrace"), folder.At("trace.json"));
+        var done = Livepatch.Run("explore", "--protocol", "text_poke_bp", "--without", "int3", "--model", "sdm-worst", "--perfetto", perfetto, "--chrome", chrome);
+        done.Status.ShouldBe(1);
+        done.Errors.ShouldContain(perfetto);
+        new FileInfo(perfetto).Length.ShouldBeGreaterThan(100);
+        System.Text.Json.JsonDocument.Parse(File.ReadAllText(chrome)).RootElement.GetArrayLength().ShouldBeGreaterThan(5);
+    }
 }

@@ -121,6 +121,15 @@ public sealed partial class ExploreTests
             .ShouldBe("cell 2, line 1: #!explore: --without 'adding breakpoint' is no phase of text_poke_bp_list, which has: adding breakpoints, updating code, finishing update. Did you mean adding breakpoints?");
     }
 
+    [Fact]
+    public async Task The_magic_explores_a_litmus_test_with_its_control()
+    {
+        var file = Path.Combine(LabSession.Root, "data/litmus/which-sync/p2-no-middle-straddles-8.litmus");
+        (await _lab.Text($"#!explore --litmus {file} --model amd-async")).ShouldContain("which-sync/p2-no-middle-straddles-8");
+        (await _lab.Text($"#!explore --litmus {file} --model intel-practice --name passed\n(passed.Verdict, passed.Control.Verdict)")).ShouldEndWith("(Pass, Violation)");
+        (await _lab.Error("#!explore --litmus nowhere.litmus")).ShouldContain("there is no litmus test nowhere.litmus");
+    }
+
     [Theory]
     [InlineData("#!explore text_poke_bb", "#!explore: --protocol no protocol named 'text_poke_bb', and no variable that holds one. Did you mean text_poke_bp?")]
     [InlineData("#!explore --sites 9", "#!explore: --sites 9 is not in 1 to 8")]

@@ -26,6 +26,8 @@ internal static class ExploreCommand
         var seed = new Option<ulong>("--seed") { Description = "what random searches draw from", DefaultValueFactory = _ => 1 };
         var replay = new Option<string?>("--replay") { Description = "runs one execution by its decisions; needs one FILE and a model", HelpName = "DECISIONS" };
         var promote = new Option<bool>("--promote") { Description = "rewrites the verdicts of the files as they have come out; reasons and comments stay" };
+        var perfetto = new Option<string?>("--perfetto") { Description = "writes the first counterexample as a trace for ui.perfetto.dev", HelpName = "FILE" };
+        var chrome = new Option<string?>("--chrome") { Description = "the same for chrome://tracing", HelpName = "FILE" };
         var json = new Option<bool>("--json") { Description = "one JSON object instead of text" };
         var command = new Command("explore", """
             Explores litmus tests under each fetch model and compares the verdicts with those that the files expect. Exits with 1 when one differs.
@@ -36,7 +38,7 @@ internal static class ExploreCommand
               livepatch explore data/litmus/which-sync --model sdm-worst --strategy all
               livepatch explore --protocol text_poke_bp --without "first byte" --model sdm-worst
             """)
-        { paths, protocol, without, model, strategy, executions, seed, replay, promote, json };
+        { paths, protocol, without, model, strategy, executions, seed, replay, promote, perfetto, chrome, json };
         command.SetInterruptibleAction((parsed, cancellation) =>
         {
             IReadOnlyList<FetchModel> models = parsed.GetValue(model) is { } name ? [Suggestion.Find(FetchModel.Presets, m => m.Name, name, "fetch model")] : FetchModel.Presets;
@@ -48,20 +50,21 @@ internal static class ExploreCommand
                 ExecutionsMax = ExecutionsFrom(parsed.GetValue(executions), s),
             }).ToList();
             var files = parsed.GetValue(paths) ?? [];
+            var traces = new TraceFiles(parsed.GetValue(perfetto), parsed.GetValue(chrome));
             if (parsed.GetValue(protocol) is { } protocolName)
             {
                 if (files.Length > 0) throw new BadInputException("--protocol and litmus tests: give one of them");
                 if (parsed.GetValue(promote) || parsed.GetValue(replay) is not null) throw new BadInputException("--promote and --replay are for litmus tests");
-                return ExploreProtocol(ProtocolFrom(protocolName, parsed.GetValue(without)), models, plans, parsed.GetValue(json), cancellation);
+                return ExploreProtocol(ProtocolFrom(protocolName, parsed.GetValue(without)), models, plans, parsed.GetValue(json), traces, cancellation);
             }
 
             if (parsed.GetValue(without) is not null) throw new BadInputException("--without needs a --protocol");
             if (files.Length == 0) throw new BadInputException("say what to explore: a litmus test, a folder of them (data/litmus), or --protocol NAME");
             var tests = LitmusFile.OpenAll(files);
-            if (parsed.GetValue(replay) is { } decisions) return Replay(tests, models, plans[0], decisions, parsed.GetValue(json));
+            if (parsed.GetValue(replay) is { } decisions) return Replay(tests, models, plans[0], decisions, parsed.GetValue(json), traces);
             if (parsed.GetValue(promote) && (plans.Count > 1 || plans[0].Strategy.IsRandom)) throw new BadInputException("--promote takes the verdicts of depth-first search only");
             var rows = ExploreTests(tests, models, plans, cancellation);
-            return Report(tests, rows, parsed.GetValue(promote), parsed.GetValue(json));
+            return Report(tests, rows, parsed.GetValue(promote), parsed.GetValue(json), traces);
         });
         return command;
     }
@@ -96,7 +99,7 @@ internal static class ExploreCommand
         }))];
     }
 
-    private static int Report(IReadOnlyList<LitmusTest> tests, List<IReadOnlyList<LitmusRow>> byStrategy, bool promotes, bool json)
+    private static int Report(IReadOnlyList<LitmusTest> tests, List<IReadOnlyList<LitmusRow>> byStrategy, bool promotes, bool json, TraceFiles traces)
     {
         var rows = byStrategy.SelectMany(r => r).ToList();
         var contradictions = ContradictionsIn(byStrategy).ToList();
@@ -104,6 +107,7 @@ internal static class ExploreCommand
         Console.Out.WriteLine(json
             ? ExploreReport.ToJson(rows, contradictions, promoted).ToJsonString()
             : ExploreReport.ToText(rows, contradictions, promoted, showsCounterexamples: tests.Count == 1));
+        traces.Write(rows.Select(r => r.Result.Counterexample));
 
         // A search by chance, or one with a bound, may leave it open; what it says otherwise must be right.
         var isRight = rows.All(r => r.IsAsExpected || promotes || r.IsOpen);
@@ -118,17 +122,18 @@ internal static class ExploreCommand
                     if (byStrategy[i][row].Contradicts(byStrategy[j][row])) yield return (byStrategy[i][row], byStrategy[j][row]);
     }
 
-    private static int Replay(IReadOnlyList<LitmusTest> tests, IReadOnlyList<FetchModel> models, LitmusPlan plan, string decisions, bool json)
+    private static int Replay(IReadOnlyList<LitmusTest> tests, IReadOnlyList<FetchModel> models, LitmusPlan plan, string decisions, bool json, TraceFiles traces)
     {
         if (tests.Count != 1 || models.Count != 1) throw new BadInputException("--replay runs one execution: give one litmus test, and its --model");
         var found = plan.For(tests[0], models[0]).Replay(decisions);
         if (json) Console.Out.WriteLine(found is null ? "{}" : ExploreReport.ToJson(found).ToJsonString());
         else if (found is null) Console.Out.WriteLine($"{tests[0].Name} under {models[0].Name}: these decisions violate nothing");
         else Console.Out.WriteLine(ExploreReport.ToText(found));
+        traces.Write([found]);
         return found is null ? ExitCode.Done : ExitCode.Failed;
     }
 
-    private static int ExploreProtocol(IPatchProtocol protocol, IReadOnlyList<FetchModel> models, IReadOnlyList<LitmusPlan> plans, bool json, CancellationToken cancellation)
+    private static int ExploreProtocol(IPatchProtocol protocol, IReadOnlyList<FetchModel> models, IReadOnlyList<LitmusPlan> plans, bool json, TraceFiles traces, CancellationToken cancellation)
     {
         using var line = new ProgressLine();
         var results = new List<ExplorationResult>();
@@ -144,6 +149,7 @@ internal static class ExploreCommand
 
         line.Dispose();
         Console.Out.WriteLine(json ? ExploreReport.ToJson(results).ToJsonString() : ExploreReport.ToText(results));
+        traces.Write(results.Select(r => r.Counterexample));
         return results.All(r => r.Verdict == Verdict.Pass) ? ExitCode.Done : ExitCode.Failed;
     }
 }

@@ -35,20 +35,9 @@ internal static class ExploreReport
         return text.ToString();
     }
 
-    /// <summary>A counterexample as a list: who did what, in the order in which it happened.</summary>
+    /// <summary>A counterexample in columns, one a CPU, with the decisions that replay it.</summary>
     public static string ToText(Counterexample found)
-    {
-        var text = new StringBuilder();
-        text.AppendLine($"{found.Scenario} under {found.Model.Name}: {found.Violation}");
-        foreach (var entry in found.Entries)
-        {
-            var bytes = entry.Fetched.Count > 0 ? $"  {Convert.ToHexStringLower([.. entry.Fetched])}{(entry.IsTorn ? ", torn" : entry.IsStale ? ", stale" : "")}" : "";
-            text.AppendLine(CultureInfo.InvariantCulture, $"  {entry.Ordinal,3}  {entry.Cpu,-5}  {entry.Routine ?? "",-14}  {entry.Text}{bytes}");
-        }
-
-        text.AppendLine($"decisions {found.Decisions}");
-        return text.Append(CultureInfo.InvariantCulture, $"state {found.StateHash}").ToString();
-    }
+        => $"{found.Scenario} under {found.Model.Name}: {found.Violation}\n{new InterleavingTable(found).ToString().TrimEnd()}\ndecisions {found.Decisions}\nstate {found.StateHash}";
 
     /// <summary>A protocol under each model.</summary>
     public static string ToText(IReadOnlyList<ExplorationResult> results)

@@ -29,6 +29,7 @@ internal static class ExploreMagic
             new("without", "the phase whose synchronisation is left out on purpose"),
             new("sites", "how many sites: 1 to 8") { Default = "1" },
             new("cpus", "how many CPUs, the patcher's included: 2 to 8") { Default = "2" },
+            new("litmus", "a litmus test (a .litmus file), in place of a protocol"),
             new("replay", "the decisions of one run, in double quotes, as a counterexample tells them: only that is run"),
             new("name", "the C# variable that takes the result") { Default = "exploration" },
         ],
@@ -36,6 +37,7 @@ internal static class ExploreMagic
         [
             "#!explore text_poke_bp --model sdm-worst",
             "#!explore text_poke_bp_list --without \"adding breakpoints\"",
+            "#!explore --litmus data/litmus/which-sync/p2-no-middle-straddles-8.litmus --model amd-async",
             "#!explore stop_machine --strategy random-walk --executions 10_000 --seed 7 --sites 2 --cpus 3",
         ],
     };
@@ -43,12 +45,7 @@ internal static class ExploreMagic
     private static Task Run(MagicCall call)
     {
         var name = call.VariableName("name");
-        var shape = new PatchShape { Sites = call.Count("sites", 1, 8), Executors = call.Count("cpus", 2, 8) - 1 };
-        var plan = Exploring.Explore(ProtocolOf(call), shape)
-            .Under(Suggestion.Find(FetchModel.Presets, model => model.Name, call.Text("model"), "fetch model"))
-            .By(Strategies.First(strategy => strategy.Name == call.Text("strategy")))
-            .From(LabParameters.SeedOf(call, "seed"))
-            .Within(call.Number("executions", 1, long.MaxValue));
+        var plan = PlanOf(call);
         if (call.TextOrNull("replay") is { } decisions)
         {
             var run = plan.Replay(decisions);
@@ -61,6 +58,19 @@ internal static class ExploreMagic
         call.Set(name, result);
         call.Display(result);
         return Task.CompletedTask;
+    }
+
+    private static ExplorationPlan PlanOf(MagicCall call)
+    {
+        var model = Suggestion.Find(FetchModel.Presets, each => each.Name, call.Text("model"), "fetch model");
+        var strategy = Strategies.First(each => each.Name == call.Text("strategy"));
+        var seed = LabParameters.SeedOf(call, "seed");
+        var executions = call.Number("executions", 1, long.MaxValue);
+        if (call.TextOrNull("litmus") is { } file)
+            return new LitmusPlan { Strategy = strategy, Seed = seed, ExecutionsMax = executions }.For(LitmusFile.Open(file), model);
+
+        var shape = new PatchShape { Sites = call.Count("sites", 1, 8), Executors = call.Count("cpus", 2, 8) - 1 };
+        return Exploring.Explore(ProtocolOf(call), shape).Under(model).By(strategy).From(seed).Within(executions);
     }
 
     private static IPatchProtocol ProtocolOf(MagicCall call)
