@@ -64,7 +64,7 @@ public sealed class PatchScenario : Scenario
         }
 
         if (Shape.ForeignInt3) StandInt3(run);
-        machine.Cpus[0].Start(_protocol.Name, Patch(run, patcher));
+        machine.Cpus[0].Start(_protocol.Name, run.Patch(patcher));
         var effects = Shape.Visits * Shape.Sites;
         var counts = Shape.From is SiteCode.CallOld or SiteCode.CallNew or SiteCode.SlotOld or SiteCode.SlotNew && Shape.To != SiteCode.Nop;
         for (var i = 1; i <= Shape.Executors; i++)
@@ -89,15 +89,5 @@ public sealed class PatchScenario : Scenario
             hits++;
             regs.Consumed = true;
         }
-    }
-
-    private static IEnumerable<KernelStep> Patch(ScenarioRun run, IPatcher patcher)
-    {
-        var context = new PatchContext(run.Kernel, run.Machine.Cpus[0]);
-        yield return context.TextMutex.Acquire();
-        yield return KernelStep.Call(patcher.Apply(context, run.Sites));
-        run.HasFailed = context.Failure is not null;
-        yield return run.MarkPatched();
-        yield return context.TextMutex.Release();
     }
 }

@@ -67,6 +67,17 @@ public sealed class ScenarioRun
     /// <summary>A step, for the end of a patcher's routine: it has returned, and from now on only the new code may be seen.</summary>
     public KernelStep MarkPatched() => new PatchedMark(this);
 
+    /// <summary>The routine of a patcher on CPU 0: all sites of this execution by one protocol, under text_mutex, and then it has returned.</summary>
+    public IEnumerable<KernelStep> Patch(IPatcher patcher)
+    {
+        var context = new PatchContext(Kernel, Machine.Cpus[0]);
+        yield return context.TextMutex.Acquire();
+        yield return KernelStep.Call(patcher.Apply(context, Sites));
+        HasFailed = context.Failure is not null;
+        yield return MarkPatched();
+        yield return context.TextMutex.Release();
+    }
+
     /// <summary>An invariant does not hold: ends the execution.</summary>
     public void Report(Invariants invariant, Cpu cpu, GuestAddress address, string detail)
     {

@@ -21,7 +21,7 @@ internal sealed class DeferredSyncEntry(bool isBehindFlush) : GalleryScenario
         var protocol = new WithDeferredSync(Protocols.TextPokeBp);
         var patcher = protocol.Attach(run.Kernel);
         OfferDone(run.Kernel);
-        run.Machine.Cpus[0].Start(protocol.Name, Patch(run, patcher));
+        run.Machine.Cpus[0].Start(protocol.Name, run.Patch(patcher));
         StartGuest(run.Machine.Cpus[1], isBehindFlush ? Site - (Gate(0).Length * 2) : Site - Gate(0).Length);
     }
 

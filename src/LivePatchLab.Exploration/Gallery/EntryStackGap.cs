@@ -21,7 +21,7 @@ internal sealed class EntryStackGap(int gapBytes) : GalleryScenario
     {
         run.AddSite(new(Site, Branch(Call, Site, OldFunction), Branch(Call, Site, NewFunction)));
         var protocol = new TextPokeBpEmulate { EntryStackGapBytes = gapBytes };
-        run.Machine.Cpus[0].Start(protocol.Name, Patch(run, protocol.Attach(run.Kernel)));
+        run.Machine.Cpus[0].Start(protocol.Name, run.Patch(protocol.Attach(run.Kernel)));
         StartGuest(run.Machine.Cpus[1], Site);
     }
 

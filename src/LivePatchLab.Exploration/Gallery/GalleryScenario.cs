@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using LivePatchLab.Linux;
 using LivePatchLab.Machine;
-using LivePatchLab.Patching;
 
 namespace LivePatchLab.Exploration;
 
@@ -53,27 +52,4 @@ internal abstract class GalleryScenario : Scenario
         cpu.StopGuest();
         return [];
     });
-
-    /// <summary>A patcher's task: takes text_mutex, changes all sites, and has returned.</summary>
-    protected static IEnumerable<KernelStep> Patch(ScenarioRun run, IPatcher patcher)
-    {
-        var context = new PatchContext(run.Kernel, run.Machine.Cpus[0]);
-        yield return context.TextMutex.Acquire();
-        yield return KernelStep.Call(patcher.Apply(context, run.Sites));
-        run.HasFailed = context.Failure is not null;
-        yield return run.MarkPatched();
-        yield return context.TextMutex.Release();
-    }
-}
-
-/// <summary>Something that no kernel does, and a scenario does in the middle of one: it has a CPU come online, say.</summary>
-internal sealed class ScenarioStep(string what, Action<Cpu> act) : KernelStep
-{
-    public override string Describe() => what;
-
-    protected override long Execute(Cpu cpu)
-    {
-        act(cpu);
-        return 0;
-    }
 }

@@ -22,7 +22,7 @@ internal sealed class NestedNmiFrame(bool copiesFrame) : GalleryScenario
     public override void Begin(ScenarioRun run)
     {
         run.AddSite(new(Function, OldCode, NewCode));
-        run.Machine.Cpus[0].Start("text_poke_bp", Patch(run, Protocols.TextPokeBp.Attach(run.Kernel)));
+        run.Machine.Cpus[0].Start("text_poke_bp", run.Patch(Protocols.TextPokeBp.Attach(run.Kernel)));
         var cpu = run.Machine.Cpus[1];
         StartGuest(cpu, Main);
         cpu.ArmInterrupt("NMI 1", Handle, isNmi: true);

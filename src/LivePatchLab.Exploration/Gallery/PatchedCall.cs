@@ -20,7 +20,7 @@ internal sealed class PatchedCall(IPatchProtocol protocol, Invariants @checked, 
     public override void Begin(ScenarioRun run)
     {
         run.AddSite(new(_site, Branch(Call, _site, OldFunction), Branch(Call, _site, NewFunction)));
-        run.Machine.Cpus[0].Start(protocol.Name, Patch(run, protocol.Attach(run.Kernel)));
+        run.Machine.Cpus[0].Start(protocol.Name, run.Patch(protocol.Attach(run.Kernel)));
         run.Machine.Cpus[1].Rbx = (ulong)visits;
         StartGuest(run.Machine.Cpus[1], _site);
     }

@@ -35,7 +35,7 @@ internal sealed class RecoveredForeignInt3(bool comparesFirst) : GalleryScenario
         var probes = new Kprobes(run.Kernel);
         _probe = new(run.Kernel, "probe", run.Sites[1].Address);
         var (patching, probing) = (run.Machine.Cpus[0], run.Machine.Cpus[1]);
-        patching.Start("text_poke_bp_list", comparesFirst ? CompareThenPatch(run, patcher) : Patch(run, patcher));
+        patching.Start("text_poke_bp_list", comparesFirst ? CompareThenPatch(run, patcher) : run.Patch(patcher));
         probing.Rsp = StackOf(probing).Value;
         probing.Start("register_kprobe", [KernelStep.Call(probes.Register(_probe)), new CallGuest(Function)]);
     }

@@ -23,7 +23,7 @@ internal sealed class RecursiveHandler(bool hasOwnCopy) : GalleryScenario
     {
         run.AddSite(new(Helper, FtraceRecords.NopReplace(), Branch(Call, Helper, Tracer)));
         run.Kernel.RegisterInt3Handler(Notify);
-        run.Machine.Cpus[0].Start("enable tracing", Patch(run, Protocols.TextPokeBp.Attach(run.Kernel)));
+        run.Machine.Cpus[0].Start("enable tracing", run.Patch(Protocols.TextPokeBp.Attach(run.Kernel)));
         StartGuest(run.Machine.Cpus[1], Main);
     }
 

@@ -22,7 +22,7 @@ internal sealed class SpinningHandler(bool retries) : GalleryScenario
         run.AddSite(new(Site, FtraceRecords.NopReplace(), Branch(Call, Site, Target)));
         var isGuarded = new KernelVariable<bool>("int3 is there", false);
         run.Kernel.RegisterInt3Handler((_, regs) => Handle(isGuarded, regs));
-        run.Machine.Cpus[0].Start("patch", Patch(run, new IteratorProtocol("int3, tail, first byte", (kernel, sites) => Poke(kernel, sites[0], isGuarded)).Attach(run.Kernel)));
+        run.Machine.Cpus[0].Start("patch", run.Patch(new IteratorProtocol("int3, tail, first byte", (kernel, sites) => Poke(kernel, sites[0], isGuarded)).Attach(run.Kernel)));
         StartGuest(run.Machine.Cpus[1], Site);
     }
 

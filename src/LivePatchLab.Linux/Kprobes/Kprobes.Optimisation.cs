@@ -51,8 +51,12 @@ public sealed partial class Kprobes
     public IEnumerable<KernelStep> Unoptimise(Kprobe probe, long delayCycles = 1)
     {
         yield return _mutex.Acquire();
-        yield return probe.State.Store(KprobeState.Unoptimising);
+
+        // kprobe_optimized(): where another probe has had the jump removed already, there is nothing left to remove.
+        var isOptimised = probe.State.Value == KprobeState.Optimised;
+        if (isOptimised) yield return probe.State.Store(KprobeState.Unoptimising);
         yield return _mutex.Release();
+        if (!isOptimised) yield break;
         yield return new Delay(delayCycles, "until kprobe_optimizer runs");
         yield return _mutex.Acquire();
         yield return _kernel.TextMutex.Acquire();
