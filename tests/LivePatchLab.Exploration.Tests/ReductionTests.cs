@@ -27,6 +27,15 @@ public class ReductionTests
     }
 
     [Fact]
+    public void An_interrupt_that_was_sent_late_is_tried_before_everything_its_target_did()
+    {
+        var (all, _) = Outcomes(new LateInterruptScenario(), FetchModel.Ideal, new DepthFirst(reduces: false));
+        var (reduced, _) = Outcomes(new LateInterruptScenario(), FetchModel.Ideal, new DepthFirst());
+        all.Count.ShouldBe(4);
+        reduced.Order().ShouldBe(all.Order());
+    }
+
+    [Fact]
     public void A_search_that_tries_no_other_order_is_found_out()
     {
         Enumerable.Range(1, 8).Count(seed => CountOf(seed, new DelayBounded(0)) < CountOf(seed, new DepthFirst())).ShouldBeGreaterThan(3);

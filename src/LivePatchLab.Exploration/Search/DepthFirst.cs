@@ -111,7 +111,7 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
         {
             var earlier = _stack[i];
             if (earlier.Actor == node.Actor || !earlier.ConflictsWith(node)) continue;
-            if (!isRaceFound && !node.ComesAfter(earlier)) isRaceFound = earlier.TryWantInstead(node.Transition);
+            if (!isRaceFound && !node.ComesAfter(earlier)) isRaceFound = earlier.TryWantInstead(node.Transition, isEnabledLater: node.Acquires && IsReleasedSince(i, node));
             node.JoinAfter(earlier);
         }
 
@@ -122,6 +122,14 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
         for (var i = _depth - 1; i >= 0; i--)
             if (_stack[i].Actor == actor) return _stack[i];
         return null;
+    }
+
+    /// <summary>True when what made a transition possible was done behind a place on the path.</summary>
+    private bool IsReleasedSince(int depth, DepthFirstNode node)
+    {
+        for (var i = _depth - 1; i > depth; i--)
+            if (_stack[i].Releases && _stack[i].ReleasesTo(node)) return true;
+        return false;
     }
 
     private void AcquireReleased(DepthFirstNode node)

@@ -130,10 +130,12 @@ internal sealed class DepthFirstNode
     public bool ComesAfter(DepthFirstNode earlier) => _before[earlier.Actor] >= earlier._clock[earlier.Actor];
 
     /// <summary>
-    /// Here another transition is to be tried too: the given one, or, where another CPU's cannot be done here, everything that can. False where a CPU's own transition cannot:
-    /// interrupts are off then, and it has to come before they went off.
+    /// Here another transition is to be tried too: the given one, or, where it cannot be done here, everything that can. False where it could be done but for
+    /// the interrupts of its CPU, which are off here: it has to come before they went off.
     /// </summary>
-    public bool TryWantInstead(Transition later)
+    /// <param name="later">The transition.</param>
+    /// <param name="isEnabledLater">True when somebody has made it possible only behind this place: an IPI that had not been sent yet.</param>
+    public bool TryWantInstead(Transition later, bool isEnabledLater)
     {
         for (var i = 0; i < _enabledCount; i++)
         {
@@ -142,7 +144,7 @@ internal sealed class DepthFirstNode
             return true;
         }
 
-        if (later.Cpu == Transition.Cpu) return false;
+        if (later.Cpu == Transition.Cpu && !isEnabledLater) return false;
         WantAll();
         return true;
     }

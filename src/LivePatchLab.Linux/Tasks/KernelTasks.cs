@@ -92,6 +92,9 @@ public sealed class KernelTasks
     /// <summary>schedule(), called by the task itself.</summary>
     private IEnumerable<KernelStep> Leave(Cpu cpu, TaskState state)
     {
+        // As in __schedule() of kernel/sched/core.c: who is woken in the middle of it is found in the queue, or by the IPI behind it, not lost between the two.
+        // The end of the routine turns interrupts on again.
+        yield return InterruptFlag.Off;
         var previous = CurrentOn(cpu);
         yield return previous.Status.Update($"= {state}", s => new(state, s.VoluntarySchedules + 1));
         yield return new SwitchStep(this, cpu, previous, goesOn: state == TaskState.Ready);
@@ -100,6 +103,7 @@ public sealed class KernelTasks
 
     private IEnumerable<KernelStep> TakeNext(Cpu cpu)
     {
+        yield return InterruptFlag.Off;
         if (_ready[cpu.Id.Index].Count == 0) yield break;
         yield return new SwitchStep(this, cpu, previous: null, goesOn: false);
         yield return IsRunning(CurrentOn(cpu));
