@@ -74,7 +74,7 @@ public sealed class SweepTests
     {
         using var folder = new TemporaryFolder();
         var spec = folder.Write("sweep.json", LongSpec);
-        var run = Livepatch.Start("env", "TERM=xterm", "script", "-qec", $"timeout --preserve-status --signal=INT 6 {Livepatch.Program} sweep {spec} > {folder.At("runs.json")}", "/dev/null");
+        var run = Livepatch.Start("env", "TERM=xterm", "script", "-qec", $"timeout --foreground --preserve-status --signal=INT 6 {Livepatch.Program} sweep {spec} > {folder.At("runs.json")}", "/dev/null");
         run.Output.ShouldContain("\r\u001b[Kruns: ");
         run.Output.ShouldMatch("runs: [0-9,]+ of 40,000, [0-9]+ %, [0-9,.]+ a (second|minute), .* left");
         run.Output.ShouldContain("\r\u001b[Klivepatch: interrupted after");
