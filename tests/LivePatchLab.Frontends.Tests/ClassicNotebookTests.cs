@@ -8,7 +8,7 @@ namespace LivePatchLab.Frontends.Tests;
 [Collection("Frontends")]
 public sealed class ClassicNotebookTests(FrontendSession session, ITestOutputHelper log)
 {
-    private const string Sweep = "#!sweep --engines all --sites 1,10,100,1000 --cpus 4 --seeds 1 --name bySites";
+    private const string Sweep = "#!sweep --engines stop_machine,ftrace_2012,text_poke_bp,text_poke_bp_list --sites 1,10,100,1000 --cpus 4 --seeds 1 --name bySites";
     private const string Plot = "#!plot --of bySites --x sites --y syncRounds --log --title \"Three rounds a site, or three\"";
 
     [FrontendFact("jupyter-notebook", "chromium")]

@@ -37,7 +37,7 @@ class LivePatchKernelTests(PatientKernelTests):
     completion_samples = [
         {"text": "#!la", "matches": ["#!lab"]},
         {"text": "#!patch --eng", "matches": ["--engine"]},
-        {"text": "#!patch --engine text_poke_bp_", "matches": ["text_poke_bp_list"]},
+        {"text": "#!patch --engine text_poke_bp_li", "matches": ["text_poke_bp_list"]},
         {"text": "Console.Wri", "matches": ["Write", "WriteLine"]},
     ]
     complete_code_samples = ["1 + 1", "#!lab", "#!lab\nvar a = 1;", "int Twice(int n)\n{\n    return 2 * n;\n}"]
