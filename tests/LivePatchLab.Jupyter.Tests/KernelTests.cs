@@ -124,7 +124,7 @@ public sealed class KernelTests(SharedKernel shared) : IClassFixture<SharedKerne
     {
         Matches("#!la").ShouldBe(["#!lab"]);
         Matches("var s = \"🙂\";\n#!patch --eng").ShouldBe(["--engine"]);
-        Matches("#!patch --engine text_poke_bp_").ShouldBe(["text_poke_bp_list"]);
+        Matches("#!patch --engine text_poke_bp_li").ShouldBe(["text_poke_bp_list"]);
         var reply = Kernel.Ask("complete_request", new() { ["code"] = "// 🙂\n#!la", ["cursor_pos"] = 9 }).Reply;
         (reply["cursor_start"], reply["cursor_end"]).ShouldBe(("5", "9"));
         Kernel.Ask("inspect_request", new() { ["code"] = "#!patch", ["cursor_pos"] = 4 }).Reply.Content["data"]!["text/plain"]!.GetValue<string>().ShouldContain("--engine");
