@@ -33,7 +33,7 @@ public sealed partial class ExploreTests
     [Fact]
     public async Task A_torn_instruction_is_found_and_marked_in_the_columns()
     {
-        var text = await _lab.Text(ByteByByte + "Explore(new IteratorProtocol(\"mine\", Mine) { Promises = Invariants.NothingTorn }).Under(FetchModel.SdmWorst)");
+        var text = await _lab.Text("Explore(Protocols.TextPokeBp.Without(TextPokeBp.PhaseTail)).Under(FetchModel.AmdAsync)");
         text.ShouldStartWith("Violation of I2 after ");
         text.ShouldContain("I2 VIOLATED: ");
         text.ShouldContain("<- torn");
