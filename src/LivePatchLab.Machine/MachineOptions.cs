@@ -24,6 +24,10 @@ public sealed record MachineOptions
     /// <summary>Where chance comes from.</summary>
     public IChoiceSource Choices { get; init; } = new SeededChoices(new Seed(1));
 
+    /// <summary>What executes guest code; every outcome is the same.</summary>
+    /// <exception cref="PlatformNotSupportedException">By <see cref="SmpMachine(MachineOptions)"/>: the translator was asked for, and this host cannot run it.</exception>
+    public ExecutionEngine Engine { get; init; } = ExecutionEngine.Auto;
+
     /// <summary>
     /// The most cycles by which a CPU may run ahead of the one furthest behind; how many it is each time is asked of chance. No
     /// signal between CPUs travels faster than an IPI, so a quantum below its latency lands every IPI in time.

@@ -56,6 +56,7 @@ public sealed unsafe partial class SmpMachine : IDisposable
 
     public SmpMachine(MachineOptions options)
     {
+        Engine = ExecutionEngine.Interpreter;
         Costs = options.Costs;
         Fetch = options.Fetch;
         Choices = options.Choices;
@@ -91,6 +92,25 @@ public sealed unsafe partial class SmpMachine : IDisposable
     public CostModel Costs { get; }
 
     public FetchModel Fetch { get; }
+
+    /// <summary>What executes guest code: <see cref="ExecutionEngine.Interpreter"/> where nothing else was asked for or can be had.</summary>
+    public ExecutionEngine Engine { get; }
+
+    /// <summary>Where the execution of guest code has gone so far.</summary>
+    public EngineStatistics EngineStatistics => new()
+    {
+        NativeInstructions = 0,
+        InterpretedInstructions = _cpus.Sum(cpu => cpu.RetiredInstructions),
+        DecodedBlocks = Interpreter.DecodedBlocks,
+        DecodedBytes = Interpreter.DecodedBytes,
+        TranslatedBlocks = 0,
+        TranslatedInstructions = 0,
+        TranslatedBytes = 0,
+        FoundAgain = 0,
+        CacheFlushes = 0,
+        TranslationTime = TimeSpan.Zero,
+        Exits = new Dictionary<string, long>(),
+    };
 
     public IChoiceSource Choices { get; }
 
