@@ -33,4 +33,25 @@ public sealed record EngineStatistics
 
     /// <summary>Why native code came back, and how often; only reasons that occurred.</summary>
     public required IReadOnlyDictionary<string, long> Exits { get; init; }
+
+    internal static EngineStatistics Of(SmpMachine machine)
+    {
+        var interpreter = machine.Interpreter;
+        var native = interpreter.Native;
+        var cache = native?.Cache;
+        return new()
+        {
+            NativeInstructions = native?.Instructions ?? 0,
+            InterpretedInstructions = machine.Cpus.Sum(cpu => cpu.RetiredInstructions) - (native?.Instructions ?? 0),
+            DecodedBlocks = interpreter.DecodedBlocks,
+            DecodedBytes = interpreter.DecodedBytes,
+            TranslatedBlocks = cache?.TranslatedUnits ?? 0,
+            TranslatedInstructions = cache?.TranslatedInstructions ?? 0,
+            TranslatedBytes = cache?.TranslatedBytes ?? 0,
+            FoundAgain = cache?.FoundAgain ?? 0,
+            CacheFlushes = cache?.Flushes ?? 0,
+            TranslationTime = native?.TranslationTime ?? TimeSpan.Zero,
+            Exits = native?.Exits ?? new Dictionary<string, long>(),
+        };
+    }
 }

@@ -56,17 +56,19 @@ public sealed unsafe partial class SmpMachine : IDisposable
 
     public SmpMachine(MachineOptions options)
     {
-        Engine = ExecutionEngine.Interpreter;
+        Engine = Available(options.Engine);
         Costs = options.Costs;
         Fetch = options.Fetch;
         Choices = options.Choices;
         MemoryOrder = options.MemoryOrder;
         InstructionCycles = Costs.Instruction.Cycles;
         _quantumCyclesMax = options.QuantumCyclesMax;
-        Memory = new();
+        Memory = new(isShared: Engine != ExecutionEngine.Interpreter);
         Versions = new(Memory, Fetch, Choices, options.Cpus, new CpuProgress(this));
         Interpreter = new(Memory, Versions);
+        if (Engine != ExecutionEngine.Interpreter) Interpreter.UseTranslator(isEager: Engine == ExecutionEngine.Translator);
         Versions.LineChanged = Interpreter.InvalidateLine;
+        Memory.PermissionsChanged = Interpreter.ChangePermissions;
         var relay = new DirtyFetchRelay(this);
         Events.DirtyFetchSubscribersChanged = any => Interpreter.FetchObserver = any ? relay : null;
         Accounts = new(options.Cpus);
@@ -97,20 +99,7 @@ public sealed unsafe partial class SmpMachine : IDisposable
     public ExecutionEngine Engine { get; }
 
     /// <summary>Where the execution of guest code has gone so far.</summary>
-    public EngineStatistics EngineStatistics => new()
-    {
-        NativeInstructions = 0,
-        InterpretedInstructions = _cpus.Sum(cpu => cpu.RetiredInstructions),
-        DecodedBlocks = Interpreter.DecodedBlocks,
-        DecodedBytes = Interpreter.DecodedBytes,
-        TranslatedBlocks = 0,
-        TranslatedInstructions = 0,
-        TranslatedBytes = 0,
-        FoundAgain = 0,
-        CacheFlushes = 0,
-        TranslationTime = TimeSpan.Zero,
-        Exits = new Dictionary<string, long>(),
-    };
+    public EngineStatistics EngineStatistics => EngineStatistics.Of(this);
 
     public IChoiceSource Choices { get; }
 
@@ -268,6 +257,13 @@ public sealed unsafe partial class SmpMachine : IDisposable
     {
         if (routine == _awaited) RequestStop();
     }
+
+    private static ExecutionEngine Available(ExecutionEngine wanted) => HostSystem.Obstacle switch
+    {
+        null => wanted,
+        _ when wanted != ExecutionEngine.Translator => ExecutionEngine.Interpreter,
+        var obstacle => throw new PlatformNotSupportedException($"the translator does not run on this host: {obstacle}; the interpreter does"),
+    };
 
     /// <summary>Something about a CPU has changed: finds out anew whether and when it can go on.</summary>
     internal void Reconsider(Cpu cpu)

@@ -87,6 +87,13 @@ internal unsafe struct CpuState
     /// <summary>DR0 … DR7 as last written, likewise, without the bits that are fixed.</summary>
     public fixed ulong DebugRegisters[8];
 
+    /// <summary>What translated code leaves at an exit: status flags, the reason, and what the frame kept of the guest's.</summary>
+    public ulong NativeFlags;
+
+    public ulong NativeExit;
+    public ulong NativeOverflow;
+    public ulong NativeBorrowed;
+
     public DescriptorTable GlobalTable;
     public DescriptorTable InterruptTable;
 

@@ -28,6 +28,9 @@ internal sealed unsafe class Interpreter : IDisposable
     /// <summary>Told of every instruction fetched from a dirty line; null costs nothing.</summary>
     public IFetchObserver? FetchObserver { get; set; }
 
+    /// <summary>What runs hot code; null where everything is interpreted.</summary>
+    public NativeEngine? Native { get; private set; }
+
     public long DecodedBlocks => _cache.DecodedBlocks;
 
     /// <summary>Instructions decoded to be run alone: variants of dirty code, and accesses that were not plain.</summary>
@@ -51,7 +54,29 @@ internal sealed unsafe class Interpreter : IDisposable
     }
 
     /// <summary>The bytes of this 64-byte line changed, or it became dirty: nothing decoded from them is entered any more.</summary>
-    public void InvalidateLine(GuestAddress line) => _cache.Invalidate(line.Value);
+    public void InvalidateLine(GuestAddress line)
+    {
+        if ((_memory.PageFlags[GuestMemory.PageOf(line)] & PageFlag.Decoded) == 0) return;
+        _cache.Invalidate(line.Value);
+        Native?.InvalidateLine(line.Value);
+    }
+
+    /// <summary>The permissions of pages are not what they were: what was decoded there may not be executable any more.</summary>
+    public void ChangePermissions(GuestAddress start, long length)
+    {
+        for (var offset = 0L; offset < length; offset += GuestMemory.PageBytes)
+        {
+            var page = start + offset;
+            if ((_memory.PageFlags[GuestMemory.PageOf(page)] & PageFlag.Decoded) == 0) continue;
+            for (var line = page; line < page + GuestMemory.PageBytes; line += 64) InvalidateLine(line);
+        }
+
+        Native?.ChangePermissions(start, length);
+    }
+
+    /// <summary>Has hot code run native from now on.</summary>
+    /// <param name="isEager">True to translate everything at its first execution.</param>
+    public void UseTranslator(bool isEager) => Native = new(_memory, _cache, isEager);
 
     /// <summary>
     /// Retires at most <paramref name="instructions"/> instructions and returns how many it did. RIP is valid afterwards and
@@ -71,7 +96,9 @@ internal sealed unsafe class Interpreter : IDisposable
         if (SingleStep.TryRaiseDue(cpu)) return 0;
         while (budget > 0)
         {
-            op = SingleStep.IsWanted(cpu) ? Step(cpu, op, instructions, ref budget) : Proceed(cpu, op, ref budget);
+            op = SingleStep.IsWanted(cpu) ? Step(cpu, op, instructions, ref budget)
+                : Native is { } native && native.IsWorth(budget) ? RunNative(native, cpu, op, instructions, ref budget)
+                : Proceed(cpu, op, ref budget);
             if (cpu->Exit != ExecutionExit.Budget) break;
         }
 
@@ -115,7 +142,11 @@ internal sealed unsafe class Interpreter : IDisposable
         return 1 - budget;
     }
 
-    public void Dispose() => _cache.Dispose();
+    public void Dispose()
+    {
+        _cache.Dispose();
+        Native?.Dispose();
+    }
 
     /// <summary>Runs until the handlers come back; gives the operation to go on with, or null to go on at RIP.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -131,6 +162,32 @@ internal sealed unsafe class Interpreter : IDisposable
         ((Handler)op->Handler)(cpu, op, cpu->Memory, budget - op->RemainingInstructions);
         budget = cpu->Budget;
         return Resume(cpu, ref budget);
+    }
+
+    /// <summary>Translated code as far as it goes, and then what it leaves to the handlers: a block, or an instruction to be run with care.</summary>
+    private Op* RunNative(NativeEngine native, CpuState* cpu, Op* op, long instructions, ref long budget)
+    {
+        if (op != null) cpu->Rip = op->Address;
+        switch (native.Run(cpu, ref budget))
+        {
+            case NativeStop.Budget:
+                return null;
+            case NativeStop.Care:
+                _memoryFetch.Begin(cpu->Rip);
+                return RunAlone(cpu, _memoryFetch, ref budget);
+        }
+
+        op = FindRip(cpu, ref budget);
+        if (cpu->Exit != ExecutionExit.Budget || op == null) return op;
+
+        // Just this block, so that translated code is asked again behind it.
+        var block = Math.Min(budget, op->RemainingInstructions);
+        var left = block;
+        cpu->RunLength = instructions - budget + block;
+        while (left > 0 && cpu->Exit == ExecutionExit.Budget && !SingleStep.IsWanted(cpu)) op = Proceed(cpu, op, ref left);
+        cpu->RunLength = instructions;
+        budget += left - block;
+        return op;
     }
 
     /// <summary>One instruction, and then what RFLAGS.TF or the shadow of STI asks for.</summary>

@@ -11,23 +11,38 @@ internal sealed unsafe partial class AddressWindow : SafeHandle
 {
     public const long Bytes = 1L << 32;
 
-    private AddressWindow(nint start) : base(0, ownsHandle: true) => SetHandle(start);
+    private AddressWindow(nint start, int file) : base(0, ownsHandle: true)
+    {
+        SetHandle(start);
+        File = file;
+    }
+
+    /// <summary>What the memory is a mapping of, so that the translator can map it again with the guest's permissions; -1 where it is of nothing.</summary>
+    public int File { get; }
 
     public byte* Start => (byte*)handle;
 
     public override bool IsInvalid => handle == 0;
 
-    public static AddressWindow Reserve()
+    /// <param name="isShared">True where it should be possible to map the memory a second time.</param>
+    public static AddressWindow Reserve(bool isShared)
     {
         if (OperatingSystem.IsWindows())
         {
             var reserved = VirtualAlloc(0, unchecked((nuint)Bytes), MemReserve, PageNoAccess);
-            return reserved != 0 ? new(reserved) : throw new Win32Exception(Marshal.GetLastPInvokeError());
+            return reserved != 0 ? new(reserved, -1) : throw new Win32Exception(Marshal.GetLastPInvokeError());
+        }
+
+        if (isShared && HostSystem.CreateMemory("livepatch-machine", Bytes) is >= 0 and var file)
+        {
+            var shared = HostSystem.TryMap(null, Bytes, HostSystem.ProtRead | HostSystem.ProtWrite, HostSystem.MapShared | HostSystem.MapNoReserve, file);
+            if (shared != null) return new((nint)shared, file);
+            HostSystem.CloseMemory(file);
         }
 
         var flags = MapPrivate | (OperatingSystem.IsLinux() ? MapAnonymousLinux | MapNoReserveLinux : MapAnonymousMacOS | MapNoReserveMacOS);
         var mapped = Mmap(0, unchecked((nuint)Bytes), ProtRead | ProtWrite, flags, -1, 0);
-        return mapped != -1 ? new(mapped) : throw new Win32Exception(Marshal.GetLastPInvokeError());
+        return mapped != -1 ? new(mapped, -1) : throw new Win32Exception(Marshal.GetLastPInvokeError());
     }
 
     /// <summary>Makes [offset, offset+length) usable; a no-op where untouched pages are usable already.</summary>
@@ -38,9 +53,12 @@ internal sealed unsafe partial class AddressWindow : SafeHandle
             throw new Win32Exception(Marshal.GetLastPInvokeError());
     }
 
-    protected override bool ReleaseHandle() => OperatingSystem.IsWindows()
-        ? VirtualFree(handle, 0, MemRelease)
-        : Munmap(handle, unchecked((nuint)Bytes)) == 0;
+    protected override bool ReleaseHandle()
+    {
+        if (OperatingSystem.IsWindows()) return VirtualFree(handle, 0, MemRelease);
+        if (File >= 0) HostSystem.CloseMemory(File);
+        return Munmap(handle, unchecked((nuint)Bytes)) == 0;
+    }
 
     private const int ProtRead = 1, ProtWrite = 2, MapPrivate = 2;
     private const int MapAnonymousLinux = 0x20, MapNoReserveLinux = 0x4000, MapAnonymousMacOS = 0x1000, MapNoReserveMacOS = 0x40;

@@ -11,12 +11,13 @@ public sealed unsafe class GuestMemory : IDisposable
 {
     public const int PageBytes = 4096;
 
-    private readonly AddressWindow _window = AddressWindow.Reserve();
+    private readonly AddressWindow _window;
     private readonly List<(GuestAddress Start, long Length)> _regions = [];
     private long _pressureBytes;
 
-    internal GuestMemory()
+    internal GuestMemory(bool isShared = false)
     {
+        _window = AddressWindow.Reserve(isShared);
         Origin = _window.Start + (AddressWindow.Bytes / 2);
         PageFlags = (byte*)NativeMemory.AllocZeroed((nuint)(AddressWindow.Bytes / PageBytes));
     }
@@ -25,6 +26,12 @@ public sealed unsafe class GuestMemory : IDisposable
 
     /// <summary>Host address of guest address 0: host = Origin + (long)guest, for every address in the window.</summary>
     internal byte* Origin { get; }
+
+    /// <summary>What the memory is a mapping of, or -1.</summary>
+    internal int File => _window.File;
+
+    /// <summary>Told of pages whose permissions are not what they were.</summary>
+    internal Action<GuestAddress, long>? PermissionsChanged { get; set; }
 
     /// <summary>One byte a page, indexed by (uint)guest &gt;&gt; 12: <see cref="PagePermissions"/>, and the bits of <see cref="PageFlag"/>.</summary>
     internal byte* PageFlags { get; private set; }
@@ -55,6 +62,7 @@ public sealed unsafe class GuestMemory : IDisposable
             *flags = (byte)((*flags & ~(byte)(PagePermissions.Read | PagePermissions.Write | PagePermissions.Execute)) | (byte)permissions | PageFlag.Mapped);
         }
 
+        PermissionsChanged?.Invoke(first, (long)pages * PageBytes);
         if (!fresh) return;
         _window.Commit(Origin + (long)first.Value - _window.Start, (long)pages * PageBytes);
         _regions.Add((first, (long)pages * PageBytes));

@@ -1,0 +1,263 @@
+using System.Runtime.InteropServices;
+
+namespace LivePatchLab.Machine;
+
+/// <summary>
+/// The translated code of a machine, shared by its CPUs: units by address, the lines whose bytes they hold, and the jumps that lead to
+/// them. A line that changes or becomes dirty takes its units out of use; they are found again by their bytes.
+/// </summary>
+internal sealed unsafe class NativeCache : IDisposable
+{
+    private const int LineShift = 6;
+
+    private const int FastEntries = 1 << 14;
+
+    private readonly GuestMemory _memory;
+    private readonly BlockCache _blocks;
+    private readonly CodeMemory _code;
+    private readonly IndirectTable _indirect;
+    private readonly NativeEmitter _emitter = new();
+    private readonly TraceBuilder _trace;
+    private readonly UnitTranslator _translator;
+    private readonly byte* _codeStart;
+    private readonly Dictionary<ulong, List<NativeUnit>> _units = [];
+    private readonly Dictionary<ulong, nint> _entries = [];
+    private readonly Dictionary<uint, List<NativeUnit>> _lines = [];
+    private readonly List<NativeCode> _stretches = [];
+    private readonly (ulong Rip, nint Entry)[] _fast = new (ulong, nint)[FastEntries];
+
+    private NativeCache(GuestMemory memory, BlockCache blocks, CodeMemory code, IndirectTable indirect)
+    {
+        _memory = memory;
+        _blocks = blocks;
+        _code = code;
+        _indirect = indirect;
+        _trace = new(memory, blocks);
+        Thunks = new(code, _emitter);
+        _translator = new(code, _emitter, Thunks, indirect, new(code, _emitter, Thunks));
+        _codeStart = code.Next;
+        indirect.Clear(Thunks.IndirectMiss);
+    }
+
+    public NativeThunks Thunks { get; }
+
+    public long TranslatedUnits { get; private set; }
+
+    public long TranslatedInstructions { get; private set; }
+
+    public long TranslatedBytes { get; private set; }
+
+    public long FoundAgain { get; private set; }
+
+    public long Flushes { get; private set; }
+
+    /// <summary>Null where the host has no memory or addresses for it.</summary>
+    public static NativeCache? TryCreate(GuestMemory memory, BlockCache blocks)
+    {
+        var code = CodeMemory.TryCreate();
+        if (code is null) return null;
+        if (IndirectTable.TryCreate() is { } indirect) return new(memory, blocks, code, indirect);
+        code.Dispose();
+        return null;
+    }
+
+    /// <summary>Where the code at an address can be entered now; 0 where it cannot.</summary>
+    public nint EntryOf(ulong rip)
+    {
+        ref var fast = ref _fast[(int)(rip ^ (rip >> 14)) & (FastEntries - 1)];
+        if (fast.Rip == rip && fast.Entry != 0) return fast.Entry;
+        if (!_entries.TryGetValue(rip, out var entry)) return 0;
+        fast = (rip, entry);
+        return entry;
+    }
+
+    /// <summary>The live unit that begins at an address, or null.</summary>
+    public NativeUnit? LiveAt(ulong rip)
+    {
+        if (!_units.TryGetValue(rip, out var units)) return null;
+        foreach (var unit in CollectionsMarshal.AsSpan(units))
+            if (unit.IsLive) return unit;
+        return null;
+    }
+
+    /// <summary>A unit at an address that was translated before and whose bytes memory holds again, back in use.</summary>
+    public NativeUnit? FindAgain(ulong rip)
+    {
+        if (!_units.TryGetValue(rip, out var units)) return null;
+        NativeUnit? longest = null;
+        foreach (var unit in CollectionsMarshal.AsSpan(units))
+            if ((longest is null || unit.Bytes.Length > longest.Bytes.Length) && Holds(unit)) longest = unit;
+
+        // One that was cut short by a dirty line gives way to a whole one once that line is clean.
+        if (longest is null || (longest.IsCutShort && !_blocks.MayBeDirty(longest.Segments[^1].Start + (ulong)longest.Segments[^1].Length))) return null;
+        FoundAgain++;
+        Use(longest);
+        return longest;
+    }
+
+    /// <summary>Translates what begins at an address; null where its first instruction is for the interpreter.</summary>
+    public NativeUnit? Translate(ulong rip)
+    {
+        if (_code.Left < 2 * UnitTranslator.LargestCode) Flush();
+        _trace.Build(rip);
+        if (_trace.Count == 0 || _translator.Translate(_trace) is not { } translated) return null;
+        var (unit, code) = translated;
+        Note(code, unit.Count);
+        (CollectionsMarshal.GetValueRefOrAddDefault(_units, rip, out _) ??= []).Add(unit);
+        foreach (var (start, length) in unit.Segments)
+        {
+            for (var line = start >> LineShift; line <= (start + (ulong)length - 1) >> LineShift; line++)
+            {
+                var units = CollectionsMarshal.GetValueRefOrAddDefault(_lines, (uint)line, out _) ??= [];
+                if (!units.Contains(unit)) units.Add(unit);
+                _memory.PageFlags[(uint)(line << LineShift) >> 12] |= PageFlag.Decoded;
+            }
+        }
+
+        Use(unit);
+        return unit;
+    }
+
+    /// <summary>Gives a live unit the form in which a CPU can stop anywhere; false where it has none.</summary>
+    public bool TryMakePrecise(NativeUnit unit)
+    {
+        if (unit.Precise is not null) return true;
+        if (unit.IsImprecise || _code.Left < 2 * UnitTranslator.LargestCode) return false;
+        _trace.Build(unit.Rip);
+        if (_trace.Count == 0 || _translator.TranslatePrecise(_trace, unit.Count) is not { } precise)
+        {
+            unit.IsImprecise = true;
+            return false;
+        }
+
+        Note(precise.Code, precise.Entries.Length);
+        unit.Precise = precise.Entries;
+        Redirect(unit.ShortBudgetJump, precise.Entries[0].Entry);
+        foreach (var (rip, entry) in precise.Entries) _entries.TryAdd(rip, entry);
+        return true;
+    }
+
+    /// <summary>Has a jump of translated code lead to a unit for as long as that is live.</summary>
+    public void Link(nint jump, NativeUnit target)
+    {
+        var place = (int*)_code.Writable(jump);
+        target.Incoming.Add(new(jump, jump + 4 + *place));
+        Redirect(jump, target.Entry);
+    }
+
+    /// <summary>Lets indirect jumps find a unit.</summary>
+    public void Remember(NativeUnit unit) => _indirect.Set(unit.Rip, unit.IndirectEntry);
+
+    /// <summary>The instruction of the guest's that faulted at an address of the host's.</summary>
+    public FaultPoint FaultAt(nint address)
+    {
+        var (low, high) = (0, _stretches.Count - 1);
+        while (low < high)
+        {
+            var middle = (low + high + 1) / 2;
+            if (_stretches[middle].Start <= address) low = middle;
+            else high = middle - 1;
+        }
+
+        var stretch = _stretches[low];
+        return address >= stretch.Start && address < stretch.End ? stretch.PointOf(address) : throw new InvalidOperationException("translated code has faulted where no guest instruction is");
+    }
+
+    /// <summary>The bytes of a line changed, or it became dirty.</summary>
+    public void Invalidate(ulong line)
+    {
+        if (!_lines.TryGetValue((uint)(line >> LineShift), out var units)) return;
+        foreach (var unit in CollectionsMarshal.AsSpan(units))
+            if (unit.IsLive) Retire(unit);
+    }
+
+    /// <summary>Leaves an instruction to the interpreter from now on.</summary>
+    public void Exclude(ulong rip)
+    {
+        if (!_trace.Interpreted.Add(rip)) return;
+        if (!_lines.TryGetValue((uint)(rip >> LineShift), out var units)) return;
+        foreach (var unit in units.ToArray())
+        {
+            if (!unit.Segments.Any(segment => rip >= segment.Start && rip < segment.Start + (ulong)segment.Length)) continue;
+            if (unit.IsLive) Retire(unit);
+
+            // Its bytes would be found again.
+            _units[unit.Rip].Remove(unit);
+            foreach (var others in _lines.Values) others.Remove(unit);
+        }
+    }
+
+    public void Dispose()
+    {
+        _code.Dispose();
+        _indirect.Dispose();
+    }
+
+    private void Note(NativeCode code, int instructions)
+    {
+        _stretches.Add(code);
+        TranslatedUnits++;
+        TranslatedInstructions += instructions;
+        TranslatedBytes += code.End - code.Start;
+    }
+
+    private void Use(NativeUnit unit)
+    {
+        unit.IsLive = true;
+
+        // What a precise form of another unit entered here before was the same code; a unit's own entry is faster.
+        _entries[unit.Rip] = unit.Entry;
+        Forget(unit.Rip);
+        if (unit.Precise is null) return;
+        foreach (var (rip, entry) in unit.Precise) _entries.TryAdd(rip, entry);
+    }
+
+    private void Retire(NativeUnit unit)
+    {
+        unit.IsLive = false;
+        Remove(unit.Rip, unit.Entry);
+        _indirect.Remove(unit.Rip, unit.IndirectEntry);
+        foreach (var (rip, entry) in unit.Precise ?? []) Remove(rip, entry);
+        foreach (var (jump, stub) in CollectionsMarshal.AsSpan(unit.Incoming)) Redirect(jump, stub);
+        unit.Incoming.Clear();
+    }
+
+    private void Remove(ulong rip, nint entry)
+    {
+        if (_entries.TryGetValue(rip, out var known) && known == entry) _entries.Remove(rip);
+        Forget(rip);
+    }
+
+    private void Forget(ulong rip) => _fast[(int)(rip ^ (rip >> 14)) & (FastEntries - 1)] = default;
+
+    private void Redirect(nint jump, nint target) => *(int*)_code.Writable(jump) = (int)(target - (jump + 4));
+
+    private bool Holds(NativeUnit unit)
+    {
+        var at = 0;
+        foreach (var (start, length) in unit.Segments)
+        {
+            var last = start + (ulong)(length - 1);
+            for (var page = start >> 12; page <= last >> 12; page++)
+                if ((_memory.PageFlags[(uint)page & 0xfffff] & (byte)PagePermissions.Execute) == 0) return false;
+            for (var line = start >> LineShift; line <= last >> LineShift; line++)
+                if (_blocks.IsDirty(line << LineShift)) return false;
+            if (!new ReadOnlySpan<byte>(_memory.Origin + (long)start, length).SequenceEqual(unit.Bytes.AsSpan(at, length))) return false;
+            at += length;
+        }
+
+        return true;
+    }
+
+    private void Flush()
+    {
+        Flushes++;
+        _units.Clear();
+        _entries.Clear();
+        _lines.Clear();
+        _stretches.Clear();
+        Array.Clear(_fast);
+        _indirect.Clear(Thunks.IndirectMiss);
+        _code.Next = _codeStart;
+    }
+}

@@ -1,0 +1,191 @@
+namespace LivePatchLab.Machine;
+
+/// <summary>What the interpreter is to do next.</summary>
+internal enum NativeStop
+{
+    /// <summary>All instructions are retired.</summary>
+    Budget,
+
+    /// <summary>The code at RIP is not hot yet, or cannot be translated: interpret a block of it.</summary>
+    Block,
+
+    /// <summary>The instruction at RIP does what the host's page tables refuse: interpret it alone, with care.</summary>
+    Care,
+}
+
+/// <summary>
+/// Runs translated code for as long as there is some. This is the one seam between the engines: the interpreter asks
+/// <see cref="Run"/>, which retires what it can and leaves a CPU as the interpreter would have; it then says what is left to the
+/// interpreter, whose handlers do everything that is not plain.
+/// </summary>
+internal sealed unsafe class NativeEngine : IDisposable
+{
+    // Below these a block is not worth translating, and a budget not worth entering for.
+    private const int HotExecutions = 12;
+
+    private const long LeastBudget = 12;
+
+    // An instruction that has faulted so often (a signal takes microseconds) is left to the interpreter.
+    private const int FaultsBorne = 6;
+
+    private readonly GuestMemory _memory;
+    private readonly BlockCache _blocks;
+    private readonly bool _isEager;
+    private readonly Dictionary<ulong, int> _heat = [];
+    private readonly Dictionary<ulong, int> _faults = [];
+    private readonly long[] _exits = new long[Enum.GetValues<NativeExit>().Length + 1];
+    private NativeCache? _cache;
+    private GuestView? _view;
+    private bool _isUnavailable;
+
+    /// <param name="memory">The machine's memory.</param>
+    /// <param name="blocks">The interpreter's cache, which knows what is dirty.</param>
+    /// <param name="isEager">True to translate everything at its first execution.</param>
+    public NativeEngine(GuestMemory memory, BlockCache blocks, bool isEager)
+    {
+        _memory = memory;
+        _blocks = blocks;
+        _isEager = isEager;
+        FaultSignals.Install();
+    }
+
+    public long Instructions { get; private set; }
+
+    /// <summary>Ticks of the host's clock in translation; counted when <see cref="Clock"/> is set.</summary>
+    public TimeSpan TranslationTime { get; private set; }
+
+    /// <summary>A clock of the host's, for statistics: no outcome depends on it.</summary>
+    public Func<TimeSpan>? Clock { get; set; }
+
+    public NativeCache? Cache => _cache;
+
+    public IReadOnlyDictionary<string, long> Exits
+    {
+        get
+        {
+            var exits = new Dictionary<string, long>();
+            for (var i = 0; i < _exits.Length; i++)
+                if (_exits[i] > 0) exits[i < _exits.Length - 1 ? ((NativeExit)i).ToString().ToLowerInvariant() : "unlinked"] = _exits[i];
+            return exits;
+        }
+    }
+
+    /// <summary>False where so few instructions are interpreted faster than translated code is entered.</summary>
+    public bool IsWorth(long budget) => (_isEager || budget >= LeastBudget) && !_isUnavailable;
+
+    public void InvalidateLine(ulong line) => _cache?.Invalidate(line);
+
+    /// <summary>The permissions of pages are not what they were.</summary>
+    public void ChangePermissions(GuestAddress start, long length) => _view?.Protect(start, length);
+
+    /// <summary>Retires up to <paramref name="budget"/> instructions and takes them off it. RIP, registers and flags are the CPU's afterwards.</summary>
+    public NativeStop Run(CpuState* cpu, ref long budget)
+    {
+        if (!TryPrepare()) return NativeStop.Block;
+        HostSystem.UseGsBase((nint)_view!.Origin);
+        while (budget > 0)
+        {
+            var code = _cache!.EntryOf(cpu->Rip);
+            if (code == 0)
+            {
+                if (Find(cpu->Rip) is not { } found) return NativeStop.Block;
+                code = found.Entry;
+            }
+
+            var stop = Enter(cpu, code, ref budget);
+            if (stop is not null) return stop.Value;
+        }
+
+        return NativeStop.Budget;
+    }
+
+    public void Dispose()
+    {
+        _cache?.Dispose();
+        _view?.Dispose();
+    }
+
+    /// <summary>One stay in translated code, and what it came back for; null to go on at RIP.</summary>
+    private NativeStop? Enter(CpuState* cpu, nint code, ref long budget)
+    {
+        var thunks = _cache!.Thunks;
+        thunks.Enter(cpu, code, budget, NativeThunks.PackFlags(LazyFlags.Status(cpu)));
+        LazyFlags.SetBits(cpu, NativeThunks.UnpackFlags(cpu->NativeFlags));
+        Instructions += budget - cpu->Budget;
+        budget = cpu->Budget;
+        var exit = cpu->NativeExit;
+        if (exit >= (ulong)_exits.Length)
+        {
+            _exits[^1]++;
+            var flushes = _cache.Flushes;
+            var target = _cache.LiveAt(cpu->Rip) ?? Find(cpu->Rip);
+            if (target is null) return budget > 0 ? NativeStop.Block : NativeStop.Budget;
+
+            // If everything was emptied for it, the jump is gone too.
+            if (flushes == _cache.Flushes) _cache.Link((nint)exit, target);
+            return null;
+        }
+
+        _exits[exit]++;
+        switch ((NativeExit)exit)
+        {
+            case NativeExit.Budget:
+                return budget == 0 || TryStopWithin(cpu->Rip) ? null : NativeStop.Block;
+            case NativeExit.Indirect:
+                return FollowIndirect(cpu);
+            case NativeExit.Interpret:
+                return NativeStop.Block;
+            default:
+                return AfterFault(cpu, ref budget);
+        }
+    }
+
+    /// <summary>What is left does not cover the unit at RIP; true where it now has a form that can stop within.</summary>
+    private bool TryStopWithin(ulong rip) => _cache!.LiveAt(rip) is { } unit && _cache.TryMakePrecise(unit);
+
+    private NativeStop? FollowIndirect(CpuState* cpu)
+    {
+        if (_cache!.LiveAt(cpu->Rip) is { } unit) _cache.Remember(unit);
+        return null;
+    }
+
+    private NativeStop AfterFault(CpuState* cpu, ref long budget)
+    {
+        var point = _cache!.FaultAt((nint)cpu->Rip);
+        cpu->Rip = point.Rip;
+        budget += point.Refund;
+        Instructions -= point.Refund;
+        if (point.Borrowed >= 0) cpu->Registers[point.Borrowed] = cpu->NativeBorrowed;
+        if (point.OverflowInFrame) LazyFlags.SetBits(cpu, (LazyFlags.Status(cpu) & ~LazyFlags.Overflow) | ((uint)(cpu->NativeOverflow & 1) << 11));
+        ref var faults = ref System.Runtime.InteropServices.CollectionsMarshal.GetValueRefOrAddDefault(_faults, point.Rip, out _);
+        if (++faults == FaultsBorne) _cache.Exclude(point.Rip);
+        return NativeStop.Care;
+    }
+
+    private NativeUnit? Find(ulong rip)
+    {
+        if (_cache!.FindAgain(rip) is { } known) return known;
+        if (!_isEager)
+        {
+            ref var heat = ref System.Runtime.InteropServices.CollectionsMarshal.GetValueRefOrAddDefault(_heat, rip, out _);
+            if (++heat < HotExecutions) return null;
+            heat = 0;
+        }
+
+        if (_blocks.MayBeDirty(rip)) return null;
+        var before = Clock?.Invoke() ?? default;
+        var unit = _cache.Translate(rip);
+        if (Clock is not null) TranslationTime += Clock() - before;
+        return unit;
+    }
+
+    /// <summary>Memory and addresses for translated code are asked of the host when there is something to translate, not for every machine.</summary>
+    private bool TryPrepare()
+    {
+        if (_cache is not null) return true;
+        _view = GuestView.TryCreate(_memory);
+        _cache = _view is null ? null : NativeCache.TryCreate(_memory, _blocks);
+        _isUnavailable = _cache is null;
+        return !_isUnavailable;
+    }
+}

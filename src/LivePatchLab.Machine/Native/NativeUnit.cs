@@ -1,0 +1,69 @@
+namespace LivePatchLab.Machine;
+
+/// <summary>Where a guest instruction of translated code may fault, and what the host's registers then mean.</summary>
+/// <param name="Offset">Of its host code, from the start of the stretch.</param>
+/// <param name="Rip">The guest's address of it.</param>
+/// <param name="Refund">Instructions that have been paid for and not been retired, itself included.</param>
+/// <param name="OverflowInFrame">True where the guest's OF is in <see cref="NativeFrame.Overflow"/>.</param>
+/// <param name="Borrowed">The register whose value is in <see cref="NativeFrame.Borrowed"/>, or -1.</param>
+internal readonly record struct FaultPoint(int Offset, ulong Rip, int Refund, bool OverflowInFrame, int Borrowed);
+
+/// <summary>A stretch of host code, and its points where it may fault, in ascending order.</summary>
+internal sealed class NativeCode(nint start, nint end, FaultPoint[] faults)
+{
+    public nint Start => start;
+
+    public nint End => end;
+
+    public FaultPoint PointOf(nint address)
+    {
+        var offset = (int)(address - start);
+        var (low, high) = (0, faults.Length - 1);
+        while (low < high)
+        {
+            var middle = (low + high + 1) / 2;
+            if (faults[middle].Offset <= offset) low = middle;
+            else high = middle - 1;
+        }
+
+        return faults[low];
+    }
+}
+
+/// <summary>A jump of translated code that leads to a unit, and where it leads without it.</summary>
+internal readonly record struct NativeLink(nint Jump, nint Stub);
+
+/// <summary>One trace, translated. Live while memory holds its bytes and no line of it is dirty; kept when it is not.</summary>
+internal sealed class NativeUnit(ulong rip, (ulong Start, int Length)[] segments, byte[] bytes, bool isCutShort)
+{
+    public ulong Rip => rip;
+
+    public (ulong Start, int Length)[] Segments => segments;
+
+    /// <summary>The bytes of the segments, one behind the other.</summary>
+    public byte[] Bytes => bytes;
+
+    public bool IsCutShort => isCutShort;
+
+    public bool IsLive { get; set; }
+
+    /// <summary>Instructions that its entry pays for.</summary>
+    public int Count { get; init; }
+
+    /// <summary>The entry of direct jumps, and of the machine.</summary>
+    public nint Entry { get; init; }
+
+    /// <summary>The entry of indirect jumps, which asks whether this is where they want to go.</summary>
+    public nint IndirectEntry { get; init; }
+
+    /// <summary>The jump that is taken when the budget does not cover the unit; it leads out until there is a precise form.</summary>
+    public nint ShortBudgetJump { get; init; }
+
+    /// <summary>True where no precise form can be made.</summary>
+    public bool IsImprecise { get; set; }
+
+    /// <summary>The form in which a CPU can stop and begin anywhere: the entry of each instruction.</summary>
+    public (ulong Rip, nint Entry)[]? Precise { get; set; }
+
+    public List<NativeLink> Incoming { get; } = [];
+}

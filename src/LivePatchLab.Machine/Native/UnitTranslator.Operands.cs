@@ -1,0 +1,194 @@
+using Iced.Intel;
+
+namespace LivePatchLab.Machine;
+
+/// <summary>Instructions that stay what they are, with the guest's operands replaced by the host's.</summary>
+internal sealed unsafe partial class UnitTranslator
+{
+    // Those that no instruction uses without naming them.
+    private static readonly Register[] Lendable = [Register.R11, Register.R10, Register.R9, Register.R8, Register.R12, Register.RSI, Register.RDI, Register.RBP];
+
+    /// <summary>The 64-bit word that an indirect jump, call or PUSH takes from a register or from memory, to the scratch register.</summary>
+    private bool TryLoadTarget(in Instruction instruction, int refund)
+    {
+        if (instruction.Op0Kind == OpKind.Register)
+        {
+            CopyToScratch(NativeInstructions.Number(instruction.Op0Register));
+            return true;
+        }
+
+        var load = Instruction.Create(Code.Mov_r64_rm64, Register.R14, new MemoryOperand(instruction.MemoryBase, instruction.MemoryIndex, instruction.MemoryIndexScale,
+            (long)Displacement(instruction), 8));
+        if (instruction.IsIPRelativeMemoryOperand) load.MemoryBase = Register.None;
+        var isBaseSpilled = NativeInstructions.Number(load.MemoryBase) >= 13;
+        var isIndexSpilled = NativeInstructions.Number(load.MemoryIndex) >= 13;
+        if (isBaseSpilled && isIndexSpilled && load.MemoryBase != load.MemoryIndex) return false;
+        var spilled = isBaseSpilled ? load.MemoryBase : isIndexSpilled ? load.MemoryIndex : Register.None;
+        if (spilled != Register.None) CopyToScratch(NativeInstructions.Number(spilled));
+        PlaceAddress(ref load, (long)Displacement(instruction), spilled, Register.R14, Register.None, Register.None);
+        load.SegmentPrefix = Register.GS;
+        NoteFault(instruction, refund);
+        return emitter.TryEncode(load);
+    }
+
+    private bool TryOrdinary(in Instruction instruction, int refund)
+    {
+        var host = instruction;
+        var memoryOperand = -1;
+        for (var i = 0; i < instruction.OpCount; i++)
+            if (instruction.GetOpKind(i) == OpKind.Memory) memoryOperand = i;
+
+        // The registers that are in the frame, in the order in which they get a register for the time being.
+        var (first, second) = (Register.None, Register.None);
+        var tooMany = false;
+        void Use(Register register)
+        {
+            if (NativeInstructions.Number(register) < 13) return;
+            var full = register.GetFullRegister();
+            if (first == Register.None || first == full) first = full;
+            else if (second == Register.None || second == full) second = full;
+            else tooMany = true;
+        }
+
+        if (memoryOperand >= 0)
+        {
+            Use(instruction.MemoryBase);
+            Use(instruction.MemoryIndex);
+        }
+
+        for (var i = 0; i < instruction.OpCount; i++)
+            if (instruction.GetOpKind(i) == OpKind.Register) Use(instruction.GetOpRegister(i));
+        if (tooMany) return false;
+        host.HasLockPrefix = host.HasRepPrefix = host.HasRepnePrefix = false;
+        if (memoryOperand < 0 && second == Register.None && first != Register.None && TryInFrame(instruction, first, out var inFrame))
+            return Encode(instruction, inFrame, refund, isAccess: instruction.Mnemonic is Mnemonic.Div or Mnemonic.Idiv);
+
+        var borrowed = second == Register.None ? Register.None : Lend(instruction);
+        if (borrowed != Register.None)
+        {
+            emitter.StoreFrame(NativeInstructions.Number(borrowed), NativeFrame.Borrowed);
+            emitter.LoadFrame(NativeInstructions.Number(borrowed), SlotOf(second));
+        }
+
+        if (first != Register.None) emitter.LoadFrame(NativeEmitter.Scratch, SlotOf(first));
+        if (memoryOperand >= 0)
+        {
+            PlaceAddress(ref host, (long)Displacement(instruction), first, Register.R14, second, borrowed);
+            host.SegmentPrefix = instruction.Mnemonic == Mnemonic.Lea ? Register.None : Register.GS;
+        }
+
+        for (var i = 0; i < instruction.OpCount; i++)
+        {
+            if (instruction.GetOpKind(i) != OpKind.Register) continue;
+            var register = instruction.GetOpRegister(i);
+            host.SetOpRegister(i, Place(register, first, Register.R14, second, borrowed));
+        }
+
+        var number = borrowed == Register.None ? -1 : NativeInstructions.Number(borrowed);
+        if (!Encode(instruction, host, refund, NativeInstructions.MemoryOperand(instruction) >= 0 || instruction.Mnemonic is Mnemonic.Div or Mnemonic.Idiv, number)) return false;
+        if (first != Register.None && IsWritten(instruction, first)) emitter.StoreFrame(NativeEmitter.Scratch, SlotOf(first));
+        if (borrowed == Register.None) return true;
+        if (IsWritten(instruction, second)) emitter.StoreFrame(number, SlotOf(second));
+        emitter.LoadFrame(number, NativeFrame.Borrowed);
+        return true;
+    }
+
+    private bool Encode(in Instruction instruction, in Instruction host, int refund, bool isAccess, int borrowed = -1)
+    {
+        if (isAccess) NoteFault(instruction, refund, borrowed);
+        if (!emitter.TryEncode(host)) return false;
+        if (NativeFlags.SetsOverflow(instruction)) _overflowInFrame = false;
+        return true;
+    }
+
+    /// <summary>An operand may stay in the frame where the encoding allows memory for it, unless it is a 32-bit result, which has the upper half cleared.</summary>
+    private bool TryInFrame(in Instruction instruction, Register spilled, out Instruction host)
+    {
+        host = instruction;
+        if (instruction.Mnemonic is Mnemonic.Xchg or Mnemonic.Lea) return false;
+        var operand = -1;
+        for (var i = 0; i < host.OpCount; i++)
+        {
+            if (host.GetOpKind(i) != OpKind.Register) continue;
+            var register = host.GetOpRegister(i);
+            host.SetOpRegister(i, Place(register, Register.None, Register.None, Register.None, Register.None));
+            if (register.GetFullRegister() != spilled) continue;
+            if (operand >= 0) return false;
+            operand = i;
+        }
+
+        if (operand is not (0 or 1)) return false;
+        if (instruction.GetOpRegister(operand).IsGPR32() && IsWritten(instruction, spilled)) return false;
+        if (FrameForms.Of(host.Code, operand) is not { } code) return false;
+        host.Code = code;
+        SetFrameOperand(ref host, operand, SlotOf(spilled));
+        return true;
+    }
+
+    private static void SetFrameOperand(ref Instruction host, int operand, byte slot)
+    {
+        if (operand == 0) host.Op0Kind = OpKind.Memory;
+        else host.Op1Kind = OpKind.Memory;
+        host.MemoryBase = Register.RSP;
+        host.MemoryIndex = Register.None;
+        host.MemoryIndexScale = 1;
+        host.MemoryDisplacement64 = slot;
+        host.MemoryDisplSize = 1;
+    }
+
+    private static void PlaceAddress(ref Instruction host, long displacement, Register first, Register firstHost, Register second, Register secondHost)
+    {
+        if (host.MemoryBase == Register.RIP) host.MemoryBase = Register.None;
+        if (host.MemoryBase != Register.None) host.MemoryBase = Place(host.MemoryBase, first, firstHost, second, secondHost);
+        if (host.MemoryIndex != Register.None) host.MemoryIndex = Place(host.MemoryIndex, first, firstHost, second, secondHost);
+        host.MemoryDisplacement64 = (ulong)displacement;
+        host.MemoryDisplSize = host.MemoryBase == Register.None ? 8 : displacement == 0 ? 0 : displacement == (sbyte)displacement ? 1 : 8;
+    }
+
+    private static ulong Displacement(in Instruction instruction)
+        => instruction.IsIPRelativeMemoryOperand ? instruction.IPRelativeMemoryAddress : instruction.MemoryDisplacement64;
+
+    /// <summary>The host's register for one of the guest's, of the same size.</summary>
+    private static Register Place(Register register, Register first, Register firstHost, Register second, Register secondHost)
+    {
+        var full = register.GetFullRegister();
+        if (register is >= Register.AH and <= Register.BH) return register;
+        if (full == Register.RSP) return Sized(Register.R15, register);
+        if (first != Register.None && full == first) return Sized(firstHost, register);
+        return second != Register.None && full == second ? Sized(secondHost, register) : register;
+    }
+
+    private static Register Sized(Register full, Register like) => like.GetSize() switch
+    {
+        8 => full,
+        4 => full - Register.RAX + Register.EAX,
+        2 => full - Register.RAX + Register.AX,
+        _ => full - Register.RAX < 4 ? full - Register.RAX + Register.AL : full - Register.RAX - 4 + Register.SPL,
+    };
+
+    private static byte SlotOf(Register register) => NativeThunks.FrameSlot(NativeInstructions.Number(register));
+
+    private bool IsWritten(in Instruction instruction, Register full)
+    {
+        foreach (var used in _factory.GetInfo(instruction).GetUsedRegisters())
+        {
+            if (used.Register.GetFullRegister() == full && used.Access is OpAccess.Write or OpAccess.ReadWrite or OpAccess.CondWrite or OpAccess.ReadCondWrite) return true;
+        }
+
+        return false;
+    }
+
+    /// <summary>A register that the instruction does not use.</summary>
+    private Register Lend(in Instruction instruction)
+    {
+        var used = _factory.GetInfo(instruction).GetUsedRegisters();
+        foreach (var candidate in Lendable)
+        {
+            var isUsed = false;
+            foreach (var register in used) isUsed |= register.Register.GetFullRegister() == candidate;
+            if (!isUsed) return candidate;
+        }
+
+        throw new InvalidOperationException($"{instruction} uses every register that could be lent");
+    }
+}
