@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Text;
 using LivePatchLab.Linux;
-using LivePatchLab.Linux.Tests;
 
 namespace LivePatchLab.Machine.Tests;
 
