@@ -29,6 +29,7 @@ public sealed class LabMachine : IDisposable
             Fetch = options.Fetch,
             Choices = new SeededChoices(options.Seed),
             QuantumCyclesMax = options.QuantumCyclesMax ?? (int)Math.Clamp(options.Costs.Costs.IpiLatency.Cycles, 20, 1000),
+            Engine = options.Engine,
         });
         Kernel = new(Machine);
         Text = LayOutText(options);

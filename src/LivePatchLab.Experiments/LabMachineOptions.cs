@@ -34,5 +34,8 @@ public sealed record LabMachineOptions
     /// </summary>
     public int? QuantumCyclesMax { get; init; }
 
+    /// <summary>What executes guest code; every outcome is the same, only the host's time differs.</summary>
+    public ExecutionEngine Engine { get; init; } = ExecutionEngine.Auto;
+
     internal Workload ActualWorkload => Workload ?? (Costs.Load is null ? Experiments.Workload.Idle : Experiments.Workload.Loaded);
 }

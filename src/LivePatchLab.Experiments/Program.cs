@@ -47,12 +47,14 @@ public sealed class Program : IDisposable
     /// <param name="seed">What all chance is drawn from: same seed, same run.</param>
     /// <param name="quantum">The most cycles by which a CPU may run ahead of the one furthest behind.</param>
     /// <param name="arguments">The program's, without its name.</param>
+    /// <param name="engine">What executes its code; the outcome is the same.</param>
+    /// <exception cref="PlatformNotSupportedException">The translator was asked for, and this host cannot run it.</exception>
     /// <exception cref="BadInputException">The file is not there or is not such a program, or a number is out of reach.</exception>
-    public static Program Load(string path, int cpus = 1, ulong seed = 1, int quantum = 1000, IReadOnlyList<string>? arguments = null)
+    public static Program Load(string path, int cpus = 1, ulong seed = 1, int quantum = 1000, IReadOnlyList<string>? arguments = null, ExecutionEngine engine = ExecutionEngine.Auto)
     {
         if (cpus is < 1 or > MachineOptions.CpusMax) throw new BadInputException($"{cpus} CPUs: a machine has 1 to {MachineOptions.CpusMax} CPUs");
         if (quantum < 1) throw new BadInputException($"a quantum of {quantum} cycles: it has at least 1");
-        return new(EmbeddedGuests.Open(path), new() { Cpus = cpus, Choices = new SeededChoices(new Seed(seed)), QuantumCyclesMax = quantum }, arguments ?? []);
+        return new(EmbeddedGuests.Open(path), new() { Cpus = cpus, Choices = new SeededChoices(new Seed(seed)), QuantumCyclesMax = quantum, Engine = engine }, arguments ?? []);
     }
 
     /// <summary>Runs to a breakpoint or to the program's end.</summary>

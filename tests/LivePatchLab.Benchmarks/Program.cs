@@ -7,11 +7,13 @@ if (names.Contains("--help"))
 {
     Console.WriteLine("dotnet run -c Release --project tests/LivePatchLab.Benchmarks [-- [--json] NAME...]\n");
     foreach (var benchmark in Benchmark.All) Console.WriteLine($"{benchmark.Name,-10} {benchmark.Question}");
+    Console.WriteLine($"\n{LockStepFuzzing.Usage}\n           compares the engines with each other on random programs, patched text and guests; ends with 1 at the first difference");
     return 0;
 }
 
 try
 {
+    if (names.FirstOrDefault() == LockStepFuzzing.Name) return LockStepFuzzing.Run(names[1..]);
     var chosen = names.Count == 0 ? Benchmark.All : [.. names.Select(name => Suggestion.Find(Benchmark.All, b => b.Name, name, "benchmark"))];
     var results = new JsonObject();
     foreach (var benchmark in chosen)

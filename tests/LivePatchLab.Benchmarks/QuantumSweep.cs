@@ -8,38 +8,53 @@ namespace LivePatchLab.Benchmarks;
 /// <summary>What it costs to let CPUs take turns often.</summary>
 internal static class QuantumSweep
 {
-    private static readonly string Guest = LabFolder.Guest("sites");
+    private const int Repetitions = 3;
 
-    public static Benchmark Benchmark { get; } = new("quantum", "guest 'sites' on every CPU, MIPS of all together, by how far a CPU may run ahead (cycles, one an instruction); two lengths, the difference taken", Measure);
+    /// <summary>What all CPUs together execute in one measurement, by how long a turn is: some tenths of a second of the slowest.</summary>
+    private const long InstructionsOfShortTurns = 20_000_000, InstructionsOfLongTurns = 200_000_000;
+
+    private static readonly string Guest = LabFolder.Guest("sites");
+    private static readonly int[] Quanta = [1, 10, 100, 1_000, 10_000];
+    private static readonly int[] Counts = [1, 64, 1024];
+
+    public static Benchmark Benchmark { get; } = new(
+        "quantum", $"guest 'sites' on every CPU, MIPS of all together, by engine and by how far a CPU may run ahead (cycles, one an instruction); two lengths, the difference taken, best of {Repetitions}", Measure);
 
     private static ResultTable Measure()
     {
-        var table = new ResultTable("quantum max", "1 CPU", "2 CPUs", "16 CPUs", "64 CPUs");
-        foreach (var quantum in (int[])[1, 10, 100, 1000])
-            table.Add($"{quantum}", [.. ((int[])[1, 2, 16, 64]).Select(cpus => (double?)Mips(cpus, quantum))]);
+        var table = new ResultTable(["engine, CPUs", .. Quanta.Select(quantum => $"q = {quantum}")]);
+        foreach (var engine in EngineChoice.All)
+        {
+            var name = EngineChoice.NameOf(engine);
+            var mips = Counts.ToDictionary(cpus => cpus, cpus => Quanta.Select(quantum => Mips(engine, cpus, quantum)).ToArray());
+            foreach (var cpus in Counts) table.Add($"{name}, {cpus}", [.. mips[cpus].Select(value => (double?)value)]);
+            foreach (var cpus in Counts.Where(cpus => cpus > 1)) table.Add($"{name}, {cpus} / 1", [.. mips[cpus].Zip(mips[1], (many, one) => (double?)(many / one))]);
+        }
+
         table.Note("each turn's length is drawn from 1 to the quantum, so it is half of it on average; a lone CPU has nobody to wait for, whatever the quantum");
         return table;
     }
 
-    private static double Mips(int cpus, int quantum)
+    private static double Mips(ExecutionEngine engine, int cpus, int quantum)
     {
-        // As many instructions for one CPU as for 64.
-        var rounds = (quantum == 1 ? 8_000 : 64_000) / cpus;
-        Run(cpus, quantum, rounds / 8);
+        // As many instructions for one CPU as for a thousand.
+        var (perRound, _) = Run(engine, 1, 1000, 100);
+        var rounds = (int)Math.Max(8, (quantum < 100 ? InstructionsOfShortTurns : InstructionsOfLongTurns) * 100 / perRound / cpus);
+        Run(engine, cpus, quantum, rounds / 8);
         var best = 0.0;
-        for (var i = 0; i < 3; i++)
+        for (var i = 0; i < Repetitions; i++)
         {
-            var (fewer, less) = Run(cpus, quantum, rounds / 8);
-            var (instructions, seconds) = Run(cpus, quantum, rounds);
+            var (fewer, less) = Run(engine, cpus, quantum, rounds / 8);
+            var (instructions, seconds) = Run(engine, cpus, quantum, rounds);
             best = Math.Max(best, (instructions - fewer) / (seconds - less) / 1e6);
         }
 
         return best;
     }
 
-    private static (long Instructions, double Seconds) Run(int cpus, int quantum, int rounds)
+    private static (long Instructions, double Seconds) Run(ExecutionEngine engine, int cpus, int quantum, int rounds)
     {
-        using var machine = new SmpMachine(new() { Cpus = cpus, QuantumCyclesMax = quantum, Choices = new SeededChoices(new Seed(1)) });
+        using var machine = new SmpMachine(new() { Cpus = cpus, QuantumCyclesMax = quantum, Choices = new SeededChoices(new Seed(1)), Engine = engine });
         using var output = new MemoryStream();
         var guest = new UserProgram(machine, ProgramImage.Open(Guest), [rounds.ToString(CultureInfo.InvariantCulture)], output, Stream.Null);
         var started = Stopwatch.GetTimestamp();

@@ -17,9 +17,16 @@ internal sealed record ResultTable(params string[] Columns)
 
     public void Note(string text) => _notes.Add(text);
 
-    /// <summary>The geometric mean of each column; null where a row has no value.</summary>
-    public void AddGeometricMean() => Add("geomean", [.. Enumerable.Range(0, Columns.Length - 1).Select(column =>
-        _rows.All(row => row.Values[column] is > 0) ? Math.Exp(_rows.Average(row => Math.Log(row.Values[column]!.Value))) : (double?)null)]);
+    /// <summary>The geometric mean and the least of each column; null where a row has no value.</summary>
+    public void AddGeometricMeanAndMinimum()
+    {
+        var rows = _rows.ToList();
+        Add("geomean", Of(column => Math.Exp(column.Average(Math.Log))));
+        Add("minimum", Of(column => column.Min()));
+
+        double?[] Of(Func<List<double>, double> summary) => [.. Enumerable.Range(0, Columns.Length - 1).Select(column =>
+            rows.TrueForAll(row => row.Values[column] is > 0) ? summary([.. rows.Select(row => row.Values[column]!.Value)]) : (double?)null)];
+    }
 
     public JsonObject ToJson() => new()
     {

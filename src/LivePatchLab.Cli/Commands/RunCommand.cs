@@ -12,9 +12,9 @@ internal static class RunCommand
     public static Command Create()
     {
         var cpus = new Option<int>("--cpus") { Description = "CPUs, 1 to 1024; each starts at the entry, RDI = its number, RSI = how many", DefaultValueFactory = _ => 1 };
-        var engine = new Option<string>("--engine") { Description = "auto or interpreter (the translator is not there yet)", DefaultValueFactory = _ => "auto" };
+        var engine = new Option<string>("--engine") { Description = "what executes the code: auto (what is hot runs native where this computer can), interpreter, translator (all that can be); the outcome is the same", DefaultValueFactory = _ => "auto" };
         var seed = new Option<ulong>("--seed") { Description = "what all chance is drawn from", DefaultValueFactory = _ => 1 };
-        var stats = new Option<bool>("--stats") { Description = "one JSON object on stderr at the end" };
+        var stats = new Option<bool>("--stats") { Description = "one JSON object on stderr at the end: instructions, speed, state hash, and where the time went: decoded and translated blocks, time in translation, exits from native code by reason" };
         var program = new Argument<string>("PROGRAM") { Description = "a static ELF64 of your own with the system calls write, exit, exit_group" };
         var arguments = new Argument<string[]>("ARG") { Description = "its arguments", Arity = ArgumentArity.ZeroOrMore };
         var command = new Command("run", """
@@ -24,27 +24,26 @@ internal static class RunCommand
             Examples:
               livepatch run data/guests/hello
               livepatch run --cpus 8 --stats data/guests/locks
+              livepatch run --engine interpreter --stats data/guests/kernels 0 100
             """)
         { cpus, engine, seed, stats, program, arguments };
         command.SetInterruptibleAction((parsed, cancellation) => Run(
             parsed.GetValue(program)!,
             parsed.GetValue(arguments) ?? [],
             parsed.GetValue(cpus),
-            parsed.GetValue(engine)!,
+            EngineFrom(parsed.GetValue(engine)!),
             new Seed(parsed.GetValue(seed)),
             parsed.GetValue(stats),
             cancellation));
         return command;
     }
 
-    private static int Run(string path, string[] arguments, int cpus, string engine, Seed seed, bool stats, CancellationToken cancellation)
+    private static int Run(string path, string[] arguments, int cpus, ExecutionEngine engine, Seed seed, bool stats, CancellationToken cancellation)
     {
         if (cpus is < 1 or > MachineOptions.CpusMax) throw new BadInputException($"--cpus {cpus}: a machine has 1 to {MachineOptions.CpusMax} CPUs");
-        if (Suggestion.Find(["auto", "interpreter", "translator"], n => n, engine, "engine") == "translator")
-            throw new UnsupportedInputException("--engine translator: there is no translator yet; leave the option out, and the interpreter runs the program");
         if (path.StartsWith('-') && !File.Exists(path)) throw new BadInputException(NoSuchOption(path));
         var image = ProgramImage.Open(path);
-        using var machine = new SmpMachine(new MachineOptions { Cpus = cpus, Choices = new SeededChoices(seed), QuantumCyclesMax = 1000 });
+        using var machine = Machine(new MachineOptions { Cpus = cpus, Choices = new SeededChoices(seed), QuantumCyclesMax = 1000, Engine = engine });
         using var output = Console.OpenStandardOutput();
         using var errors = Console.OpenStandardError();
         var guest = new UserProgram(machine, image, arguments, output, errors);
@@ -54,6 +53,23 @@ internal static class RunCommand
         if (end.Message is not null) Console.Error.WriteLine("livepatch: " + end.Message);
         if (stats) Console.Error.WriteLine(Stats(machine, seconds).ToJsonString());
         return end.IsUnsupported ? ExitCode.Unsupported : end.Status;
+    }
+
+    private static ExecutionEngine EngineFrom(string name)
+        => Suggestion.Find(Enum.GetValues<ExecutionEngine>(), NameOf, name, "engine");
+
+    private static string NameOf(ExecutionEngine engine) => engine.ToString().ToLowerInvariant();
+
+    private static SmpMachine Machine(MachineOptions options)
+    {
+        try
+        {
+            return new(options);
+        }
+        catch (PlatformNotSupportedException e)
+        {
+            throw new UnsupportedInputException($"--engine {NameOf(options.Engine)}: {e.Message.TrimEnd('.')}; leave the option out, and what this computer has runs the program");
+        }
     }
 
     /// <summary>An option that is mistyped is taken for the program, because programs have options of their own.</summary>
@@ -66,14 +82,26 @@ internal static class RunCommand
     private static JsonObject Stats(SmpMachine machine, double seconds)
     {
         var instructions = machine.Cpus.Sum(c => c.RetiredInstructions);
+        var engine = machine.EngineStatistics;
         return new()
         {
-            ["engine"] = "interpreter",
+            ["engine"] = NameOf(machine.Engine),
             ["cpus"] = machine.Cpus.Count,
             ["instructions"] = instructions,
             ["hostSeconds"] = seconds,
             ["mips"] = seconds > 0 ? Math.Round(instructions / seconds / 1e6, 1) : 0,
             ["stateHash"] = machine.Hash().ToString(),
+            ["nativeInstructions"] = engine.NativeInstructions,
+            ["interpretedInstructions"] = engine.InterpretedInstructions,
+            ["decodedBlocks"] = engine.DecodedBlocks,
+            ["decodedBytes"] = engine.DecodedBytes,
+            ["translatedBlocks"] = engine.TranslatedBlocks,
+            ["translatedInstructions"] = engine.TranslatedInstructions,
+            ["translatedBytes"] = engine.TranslatedBytes,
+            ["translationSeconds"] = engine.TranslationTime.TotalSeconds,
+            ["foundAgain"] = engine.FoundAgain,
+            ["cacheFlushes"] = engine.CacheFlushes,
+            ["exits"] = new JsonObject(engine.Exits.OrderByDescending(exit => exit.Value).ThenBy(exit => exit.Key, StringComparer.Ordinal).Select(exit => KeyValuePair.Create(exit.Key, (JsonNode?)exit.Value))),
         };
     }
 }

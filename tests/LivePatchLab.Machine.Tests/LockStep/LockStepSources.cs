@@ -1,0 +1,15 @@
+namespace LivePatchLab.Machine.Tests;
+
+/// <summary>The kinds of scenes, and how much of a long run each gets.</summary>
+internal static class LockStepSources
+{
+    public static LockStepSource Streams { get; } = new("streams", (seed, engine) => new RandomProgramScene(seed, engine, isPatched: false));
+
+    public static LockStepSource PatchedStreams { get; } = new("patched-streams", (seed, engine) => new RandomProgramScene(seed, engine, isPatched: true));
+
+    public static LockStepSource PatchedText { get; } = new("patched-text", (seed, engine) => new PatchedTextScene(seed, engine)) { IsLarge = true };
+
+    public static LockStepSource Guests { get; } = new("guests", (seed, engine) => new GuestScene(seed, engine)) { IsLarge = true };
+
+    public static IReadOnlyList<LockStepSource> All { get; } = [Streams, PatchedStreams, PatchedText, Guests];
+}

@@ -1,0 +1,70 @@
+using Xunit.Abstractions;
+
+namespace LivePatchLab.Machine.Tests;
+
+/// <summary>The interpreter, the translator and what is taken by default do the same, bit for bit, whatever is executed and wherever a quantum ends.</summary>
+public sealed class LockStepTests(ITestOutputHelper output)
+{
+    /// <summary>All of them together take half a minute; the long form is the benchmark project's.</summary>
+    private const int SeedsOfStreams = 48, SeedsOfPatchedStreams = 40, SeedsOfPatchedText = 16, SeedsOfGuests = 12;
+
+    /// <summary>Enough for loops of thousands of iterations to become hot, few enough that most of the time is not spent in one program.</summary>
+    private const long InstructionsPerSeed = 400_000;
+
+    /// <summary>What runs there are large programs in small loops: it takes longer to come everywhere, and less time.</summary>
+    private const long InstructionsPerLargeSeed = 2_000_000;
+
+    private const int Batches = 4;
+
+    public static TheoryData<int> BatchNumbers => [.. Enumerable.Range(0, Batches)];
+
+    [Theory]
+    [MemberData(nameof(BatchNumbers))]
+    public void Random_programs_run_alike_in_all_engines(int batch) => RunBatch(LockStepSources.Streams, batch, SeedsOfStreams);
+
+    [Theory]
+    [MemberData(nameof(BatchNumbers))]
+    public void Random_programs_that_are_patched_run_alike_under_every_fetch_model(int batch) => RunBatch(LockStepSources.PatchedStreams, batch, SeedsOfPatchedStreams);
+
+    [Theory]
+    [MemberData(nameof(BatchNumbers))]
+    public void Traced_functions_run_alike_while_protocols_patch_them(int batch) => RunBatch(LockStepSources.PatchedText, batch, SeedsOfPatchedText);
+
+    [Theory]
+    [MemberData(nameof(BatchNumbers))]
+    public void Guests_run_alike_in_all_engines(int batch) => RunBatch(LockStepSources.Guests, batch, SeedsOfGuests);
+
+    /// <summary>Seeds that have shown a difference once.</summary>
+    [Theory]
+    [InlineData("streams", 1)]
+    [InlineData("patched-streams", 1)]
+    [InlineData("patched-text", 1)]
+    [InlineData("guests", 1)]
+    public void A_seed_that_was_kept_runs_alike(string source, ulong seed)
+    {
+        using var run = new LockStepRun(LockStepSources.All.First(s => s.Name == source), seed, Engines.Here);
+        run.Run(InstructionsPerSeed).ShouldBeNull();
+    }
+
+    /// <summary>The last batch is of fresh seeds; its output says which.</summary>
+    private void RunBatch(LockStepSource source, int batch, int seeds)
+    {
+        var first = batch < Batches - 1 ? (ulong)(1 + (batch * 1000)) : (ulong)Random.Shared.NextInt64();
+        var (instructions, native, traps, quanta) = (0L, 0L, 0L, 0);
+        for (var i = 0; i < seeds / Batches; i++)
+        {
+            using var run = new LockStepRun(source, first + (ulong)i, Engines.Here);
+            run.Run(source.IsLarge ? InstructionsPerLargeSeed : InstructionsPerSeed).ShouldBeNull();
+            instructions += run.Instructions;
+            native += run.NativeInstructions;
+            traps += run.Traps;
+            quanta += run.Quanta;
+        }
+
+        output.WriteLine($"seeds from {first}: {instructions} instructions, {native} of them native, {traps} traps, {quanta} quanta");
+
+        // So that this is no comparison of machines that do nothing, or of the interpreter with itself.
+        instructions.ShouldBeGreaterThan(seeds / Batches * 2000);
+        if (Engines.Here.Contains(ExecutionEngine.Translator)) native.ShouldBeGreaterThan(instructions / 10);
+    }
+}
