@@ -93,6 +93,7 @@ internal unsafe struct CpuState
     public ulong NativeExit;
     public ulong NativeOverflow;
     public ulong NativeBorrowed;
+    public ulong NativeTarget;
 
     public DescriptorTable GlobalTable;
     public DescriptorTable InterruptTable;

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Iced.Intel;
 
 namespace LivePatchLab.Machine;
 
@@ -161,6 +162,15 @@ internal sealed unsafe class NativeCache : IDisposable
 
         var stretch = _stretches[low];
         return address >= stretch.Start && address < stretch.End ? stretch.PointOf(address) : throw new InvalidOperationException("translated code has faulted where no guest instruction is");
+    }
+
+    /// <summary>The instruction that stands in memory at an address from which translated code has just come.</summary>
+    public Instruction InstructionAt(ulong rip)
+    {
+        var fetch = new MemoryFetch(_memory);
+        fetch.Begin(rip);
+        fetch.Decode(out var instruction);
+        return instruction;
     }
 
     /// <summary>The bytes of a line changed, or it became dirty.</summary>

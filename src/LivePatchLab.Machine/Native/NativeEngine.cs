@@ -1,3 +1,5 @@
+using Iced.Intel;
+
 namespace LivePatchLab.Machine;
 
 /// <summary>What the interpreter is to do next.</summary>
@@ -132,7 +134,7 @@ internal sealed unsafe class NativeEngine : IDisposable
             case NativeExit.Budget:
                 return budget == 0 || TryStopWithin(cpu->Rip) ? null : NativeStop.Block;
             case NativeExit.Indirect:
-                return FollowIndirect(cpu);
+                return FollowIndirect(cpu, ref budget);
             case NativeExit.Interpret:
                 return NativeStop.Block;
             default:
@@ -143,10 +145,21 @@ internal sealed unsafe class NativeEngine : IDisposable
     /// <summary>What is left does not cover the unit at RIP; true where it now has a form that can stop within.</summary>
     private bool TryStopWithin(ulong rip) => _cache!.LiveAt(rip) is { } unit && _cache.TryMakePrecise(unit);
 
-    private NativeStop? FollowIndirect(CpuState* cpu)
+    private NativeStop? FollowIndirect(CpuState* cpu, ref long budget)
     {
-        if (_cache!.LiveAt(cpu->Rip) is { } unit) _cache.Remember(unit);
-        return null;
+        if (CarefulAccess.IsCanonical(cpu->NativeTarget))
+        {
+            cpu->Rip = cpu->NativeTarget;
+            if (_cache!.LiveAt(cpu->Rip) is { } unit) _cache.Remember(unit);
+            return null;
+        }
+
+        // That is #GP of the jump itself, which therefore has not retired. An indirect call has asked before it pushed anything.
+        if (_cache!.InstructionAt(cpu->Rip) is { Mnemonic: Mnemonic.Ret } instruction)
+            cpu->Registers[Gpr.Rsp] -= (ulong)(8 + (instruction.Code == Code.Retnq_imm16 ? instruction.Immediate16 : 0));
+        budget++;
+        Instructions--;
+        return NativeStop.Care;
     }
 
     private NativeStop AfterFault(CpuState* cpu, ref long budget)

@@ -99,13 +99,15 @@ internal sealed unsafe class NativeThunks
         return start;
     }
 
-    /// <summary>An indirect jump has retired and found nothing: the target is where the guest goes on.</summary>
+    /// <summary>An indirect jump has retired and found nothing. RIP is the jump's own, in case its target proves to be none.</summary>
     private byte* WriteIndirectMiss(byte* exit)
     {
         var e = _emitter;
         var start = e.At;
-        e.LoadFrame(NativeEmitter.Scratch, NativeFrame.Target);
-        e.StoreFrame(NativeEmitter.Scratch, NativeFrame.Rip);
+        e.LoadFrame(NativeEmitter.Scratch, NativeFrame.Cpu);
+        e.Memory(0x89, NativeEmitter.Rax, NativeEmitter.Scratch, 0);
+        CopyToCpu(NativeFrame.Target, CpuFields.NativeTarget);
+        e.Memory(0x8b, NativeEmitter.Rax, NativeEmitter.Scratch, 0);
         e.StoreFrameImmediate(NativeFrame.Exit, (int)NativeExit.Indirect);
         e.Jump(exit);
         return start;
@@ -129,7 +131,7 @@ internal sealed unsafe class NativeThunks
     /// <summary>Distances of fields from the start of <see cref="CpuState"/>.</summary>
     private static class CpuFields
     {
-        public static readonly int Budget, Rip, NativeFlags, NativeExit, NativeOverflow, NativeBorrowed;
+        public static readonly int Budget, Rip, NativeFlags, NativeExit, NativeOverflow, NativeBorrowed, NativeTarget;
 
         static CpuFields()
         {
@@ -141,6 +143,7 @@ internal sealed unsafe class NativeThunks
             NativeExit = (int)((byte*)&state.NativeExit - start);
             NativeOverflow = (int)((byte*)&state.NativeOverflow - start);
             NativeBorrowed = (int)((byte*)&state.NativeBorrowed - start);
+            NativeTarget = (int)((byte*)&state.NativeTarget - start);
         }
     }
 }

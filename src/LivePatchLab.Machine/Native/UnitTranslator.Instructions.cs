@@ -33,13 +33,13 @@ internal sealed unsafe partial class UnitTranslator
                 NoteFault(instruction, refund);
                 emitter.Memory(0x8b, NativeEmitter.Scratch, NativeEmitter.GuestRsp, 0, guest: true);
                 emitter.Lea(NativeEmitter.GuestRsp, NativeEmitter.GuestRsp, 8 + (instruction.Code == Code.Retnq_imm16 ? instruction.Immediate16 : 0));
-                GoToScratch();
+                GoToScratch(instruction.IP);
                 return true;
             case Mnemonic.Jmp when instruction.FlowControl == FlowControl.UnconditionalBranch:
                 return true;
             case Mnemonic.Jmp:
                 if (!TryLoadTarget(instruction, refund)) return false;
-                GoToScratch();
+                GoToScratch(instruction.IP);
                 return true;
         }
 
@@ -270,8 +270,9 @@ internal sealed unsafe partial class UnitTranslator
     }
 
     /// <summary>An indirect jump or return to the guest address in the scratch register.</summary>
-    private void GoToScratch()
+    private void GoToScratch(ulong rip)
     {
+        emitter.StoreFrameImmediate(NativeFrame.Rip, (int)rip);
         emitter.StoreFrame(NativeEmitter.Scratch, NativeFrame.Target);
         GoToTarget();
     }
