@@ -172,6 +172,8 @@ internal sealed unsafe class Interpreter : IDisposable
         {
             case NativeStop.Budget:
                 return null;
+            case NativeStop.Path:
+                return NotePath(native, cpu, instructions, ref budget);
             case NativeStop.Care:
                 _memoryFetch.Begin(cpu->Rip);
                 return RunAlone(cpu, _memoryFetch, ref budget);
@@ -187,6 +189,26 @@ internal sealed unsafe class Interpreter : IDisposable
         while (left > 0 && cpu->Exit == ExecutionExit.Budget && !SingleStep.IsWanted(cpu)) op = Proceed(cpu, op, ref left);
         cpu->RunLength = instructions;
         budget += left - block;
+        return op;
+    }
+
+    /// <summary>One instruction after the other, as the sample of what hot code does from which it is translated.</summary>
+    private Op* NotePath(NativeEngine native, CpuState* cpu, long instructions, ref long budget)
+    {
+        Op* op = null;
+        while (budget > 0 && native.TryNote(cpu->Rip) && !SingleStep.IsWanted(cpu))
+        {
+            var one = 1L;
+            cpu->RunLength = instructions - budget + one;
+            while (one > 0 && cpu->Exit == ExecutionExit.Budget) op = Proceed(cpu, op, ref one);
+            budget += one - 1;
+            if (op != null) cpu->Rip = op->Address;
+            if (cpu->Exit != ExecutionExit.Budget) break;
+        }
+
+        if (cpu->Exit == ExecutionExit.Budget) native.TryNote(cpu->Rip);
+        cpu->RunLength = instructions;
+        native.TranslatePath();
         return op;
     }
 

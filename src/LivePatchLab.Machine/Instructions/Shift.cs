@@ -44,7 +44,7 @@ internal sealed unsafe class Shift : InstructionFamily
     {
         if (!OverwritesFlags(instruction, 1)) return RflagsBits.None;
         if (instruction.Mnemonic is not (Mnemonic.Rol or Mnemonic.Ror)) return FlagLiveness.Status;
-        return instruction.GetImmediate(1) == 1 ? RflagsBits.CF | RflagsBits.OF : RflagsBits.CF;
+        return instruction.Op0Kind == OpKind.Register && instruction.GetImmediate(1) != 1 ? RflagsBits.CF : RflagsBits.CF | RflagsBits.OF;
     }
 
     /// <summary>The type of the count in the last operand, with the operation's field for it filled in.</summary>
@@ -95,7 +95,14 @@ internal sealed unsafe class Shift : InstructionFamily
         TTarget.Write<TWidth>(target, result);
         if (!TFlags.Wanted || count == 0) return;
         var carryAndOverflow = TOperation.CarryAndOverflow<TWidth>(value, count, result);
-        if (TOperation.IsRotate) LazyFlags.Replace(cpu, count == 1 ? LazyFlags.Carry | LazyFlags.Overflow : LazyFlags.Carry, carryAndOverflow);
+        if (TOperation.IsRotate) LazyFlags.Replace(cpu, LeavesOverflow<TTarget, TCount>(count) ? LazyFlags.Carry : LazyFlags.Carry | LazyFlags.Overflow, carryAndOverflow);
         else LazyFlags.SetResult<TWidth>(cpu, result, carryAndOverflow);
     }
+
+    // As current Intel processors have it, OF being undefined there.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool LeavesOverflow<TTarget, TCount>(int count)
+        where TTarget : struct, IOperand
+        where TCount : struct, IShiftCount
+        => typeof(TTarget) == typeof(RegisterDestination) && typeof(TCount) == typeof(ImmediateCount) && count != 1;
 }

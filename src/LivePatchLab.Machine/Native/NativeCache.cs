@@ -96,11 +96,13 @@ internal sealed unsafe class NativeCache : IDisposable
         return longest;
     }
 
-    /// <summary>Translates what begins at an address; null where its first instruction is for the interpreter.</summary>
-    public NativeUnit? Translate(ulong rip)
+    /// <summary>Translates a path that has been executed; null where its first instruction is for the interpreter.</summary>
+    /// <param name="path">The addresses of its instructions, and then where it went on.</param>
+    public NativeUnit? Translate(ReadOnlySpan<ulong> path)
     {
         if (_code.Left < 2 * UnitTranslator.LargestCode) Flush();
-        _trace.Build(rip);
+        var rip = path[0];
+        _trace.Build(path);
         if (_trace.Count == 0 || _translator.Translate(_trace) is not { } translated) return null;
         var (unit, code) = translated;
         Note(code, unit.Count);
@@ -124,8 +126,8 @@ internal sealed unsafe class NativeCache : IDisposable
     {
         if (unit.Precise is not null) return true;
         if (unit.IsImprecise || _code.Left < 2 * UnitTranslator.LargestCode) return false;
-        _trace.Build(unit.Rip);
-        if (_trace.Count == 0 || _translator.TranslatePrecise(_trace, unit.Count) is not { } precise)
+        _trace.BuildStraight(unit.Rip);
+        if (_trace.Count == 0 || _translator.TranslatePrecise(_trace) is not { } precise)
         {
             unit.IsImprecise = true;
             return false;

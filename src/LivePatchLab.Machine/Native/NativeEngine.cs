@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Iced.Intel;
 
 namespace LivePatchLab.Machine;
@@ -10,6 +11,9 @@ internal enum NativeStop
 
     /// <summary>The code at RIP is not hot yet, or cannot be translated: interpret a block of it.</summary>
     Block,
+
+    /// <summary>The code at RIP is hot: interpret what comes, note the path, and have it translated.</summary>
+    Path,
 
     /// <summary>The instruction at RIP does what the host's page tables refuse: interpret it alone, with care.</summary>
     Care,
@@ -38,7 +42,10 @@ internal sealed unsafe class NativeEngine : IDisposable
     private readonly long[] _exits = new long[Enum.GetValues<NativeExit>().Length + 1];
     private NativeCache? _cache;
     private GuestView? _view;
+    private readonly ulong[] _path = new ulong[TraceBuilder.LongestTrace + 1];
+    private int _pathLength;
     private bool _isUnavailable;
+    private bool _isHot;
 
     /// <param name="memory">The machine's memory.</param>
     /// <param name="blocks">The interpreter's cache, which knows what is dirty.</param>
@@ -90,7 +97,7 @@ internal sealed unsafe class NativeEngine : IDisposable
             var code = _cache!.EntryOf(cpu->Rip);
             if (code == 0)
             {
-                if (Find(cpu->Rip) is not { } found) return NativeStop.Block;
+                if (Find(cpu->Rip) is not { } found) return _isHot ? NativeStop.Path : NativeStop.Block;
                 code = found.Entry;
             }
 
@@ -99,6 +106,28 @@ internal sealed unsafe class NativeEngine : IDisposable
         }
 
         return NativeStop.Budget;
+    }
+
+    /// <summary>Notes the next address of a path; false when it is as long as can be of use.</summary>
+    public bool TryNote(ulong rip)
+    {
+        if (_pathLength == _path.Length) return false;
+        _path[_pathLength++] = rip;
+        return _pathLength < _path.Length;
+    }
+
+    /// <summary>Translates the path that has been noted, and forgets it.</summary>
+    public void TranslatePath()
+    {
+        var path = _path.AsSpan(0, _pathLength);
+        _pathLength = 0;
+        if (path.Length < 2) return;
+        var before = Clock?.Invoke() ?? default;
+        _heat[path[0]] = 0;
+
+        // What cannot be translated is not asked for again.
+        if (_cache!.LiveAt(path[0]) is null && !_blocks.MayBeDirty(path[0]) && _cache.Translate(path) is null) _heat[path[0]] = int.MinValue;
+        if (Clock is not null) TranslationTime += Clock() - before;
     }
 
     public void Dispose()
@@ -121,7 +150,7 @@ internal sealed unsafe class NativeEngine : IDisposable
             _exits[^1]++;
             var flushes = _cache.Flushes;
             var target = _cache.LiveAt(cpu->Rip) ?? Find(cpu->Rip);
-            if (target is null) return budget > 0 ? NativeStop.Block : NativeStop.Budget;
+            if (target is null) return budget == 0 ? NativeStop.Budget : _isHot ? NativeStop.Path : NativeStop.Block;
 
             // If everything was emptied for it, the jump is gone too.
             if (flushes == _cache.Flushes) _cache.Link((nint)exit, target);
@@ -170,26 +199,19 @@ internal sealed unsafe class NativeEngine : IDisposable
         Instructions -= point.Refund;
         if (point.Borrowed >= 0) cpu->Registers[point.Borrowed] = cpu->NativeBorrowed;
         if (point.OverflowInFrame) LazyFlags.SetBits(cpu, (LazyFlags.Status(cpu) & ~LazyFlags.Overflow) | ((uint)(cpu->NativeOverflow & 1) << 11));
-        ref var faults = ref System.Runtime.InteropServices.CollectionsMarshal.GetValueRefOrAddDefault(_faults, point.Rip, out _);
+        ref var faults = ref CollectionsMarshal.GetValueRefOrAddDefault(_faults, point.Rip, out _);
         if (++faults == FaultsBorne) _cache.Exclude(point.Rip);
         return NativeStop.Care;
     }
 
+    /// <summary>A unit for an address, if it was translated before; else whether it should be now.</summary>
     private NativeUnit? Find(ulong rip)
     {
+        _isHot = false;
         if (_cache!.FindAgain(rip) is { } known) return known;
-        if (!_isEager)
-        {
-            ref var heat = ref System.Runtime.InteropServices.CollectionsMarshal.GetValueRefOrAddDefault(_heat, rip, out _);
-            if (++heat < HotExecutions) return null;
-            heat = 0;
-        }
-
-        if (_blocks.MayBeDirty(rip)) return null;
-        var before = Clock?.Invoke() ?? default;
-        var unit = _cache.Translate(rip);
-        if (Clock is not null) TranslationTime += Clock() - before;
-        return unit;
+        ref var heat = ref CollectionsMarshal.GetValueRefOrAddDefault(_heat, rip, out _);
+        _isHot = ++heat >= (_isEager ? 1 : HotExecutions) && !_blocks.MayBeDirty(rip);
+        return null;
     }
 
     /// <summary>Memory and addresses for translated code are asked of the host when there is something to translate, not for every machine.</summary>

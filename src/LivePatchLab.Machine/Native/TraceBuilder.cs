@@ -2,36 +2,41 @@ using Iced.Intel;
 
 namespace LivePatchLab.Machine;
 
-/// <summary>One instruction of a trace.</summary>
+/// <summary>One instruction of a trace, and where the trace goes on behind it.</summary>
 internal struct TraceInstruction
 {
     public Instruction Instruction;
 
-    /// <summary>A conditional branch behind which the trace goes on where it is taken, not where it is not.</summary>
+    /// <summary>For a conditional branch: whether the trace goes on where it is taken.</summary>
     public bool GoesOnTaken;
+
+    /// <summary>For a call or return: whether the trace goes on behind it, at <see cref="Next"/>.</summary>
+    public bool IsFollowed;
+
+    public ulong Next;
 }
 
 /// <summary>
-/// Decodes what becomes one unit: code in the order in which it is likely to run. It goes straight on behind a conditional branch forward,
-/// follows direct jumps, and goes round a loop that leads to its own start as often as there is room.
+/// Puts together what becomes one unit: the instructions that a CPU has just executed, as a sample of what comes next time (Duesterwald and Bala,
+/// "Software Profiling for Hot Path Prediction", ASPLOS 2000). It goes through calls, and through returns whose call is in it; it ends where a loop begins that
+/// does not lead to its own start, and of a loop that does it holds as many rounds as there is room for.
 /// </summary>
 internal sealed unsafe class TraceBuilder(GuestMemory memory, BlockCache blocks)
 {
     public const int LongestTrace = 44;
 
-    // Where a jump is followed, the code behind it may be translated twice; so not into long traces.
-    private const int JumpFollowedBefore = 20;
+    // What a CPU has to stop in, one instruction after the other.
+    private const int LongestStraight = 24;
 
     private readonly MemoryFetch _fetch = new(memory);
     private readonly TraceInstruction[] _trace = new TraceInstruction[LongestTrace];
     private readonly List<(ulong Start, int Length)> _segments = [];
+    private readonly HashSet<ulong> _seen = [];
+    private readonly List<ulong> _returns = [];
 
     public ReadOnlySpan<TraceInstruction> Trace => _trace.AsSpan(0, Count);
 
     public int Count { get; private set; }
-
-    /// <summary>Of the trace's instructions, those before any is repeated.</summary>
-    public int StraightCount { get; private set; }
 
     /// <summary>The stretches of memory that it was decoded from.</summary>
     public IReadOnlyList<(ulong Start, int Length)> Segments => _segments;
@@ -59,67 +64,113 @@ internal sealed unsafe class TraceBuilder(GuestMemory memory, BlockCache blocks)
         return bytes;
     }
 
-    public void Build(ulong start)
+    /// <summary>The trace of a path that has been executed.</summary>
+    /// <param name="path">The addresses of its instructions, and then where it went on.</param>
+    public void Build(ReadOnlySpan<ulong> path)
     {
-        Count = 0;
-        StraightCount = 0;
-        IsCutShort = false;
-        _segments.Clear();
-        Next = start;
-        var segment = start;
-        while (Count < LongestTrace)
+        Begin(path[0]);
+        _returns.Clear();
+        var wholeRounds = 0;
+        for (var i = 0; i < path.Length - 1 && Count < LongestTrace; i++)
         {
-            ref var entry = ref _trace[Count];
-            entry.GoesOnTaken = false;
-            _fetch.Begin(Next);
-            _fetch.Decode(out entry.Instruction);
-            if (_fetch.IsStarved || (long)_fetch.EndAddress != (int)_fetch.EndAddress) break;
-            IsCutShort = blocks.IsDirty(Next) || blocks.IsDirty(_fetch.EndAddress - 1);
-            if (IsCutShort || !NativeInstructions.IsTranslated(entry.Instruction) || Interpreted.Contains(Next)) break;
-            Count++;
-            var here = Next;
-            Next = _fetch.EndAddress;
-            if (entry.Instruction.FlowControl == FlowControl.Next) continue;
-            if (!TryFollow(ref entry, start, here, ref segment)) break;
+            if (path[i] != Next) break;
+            if (i > 0 && Next == path[0]) wholeRounds = Count;
+            if (!TryAdd()) break;
+            if (!TryFollow(path, i)) break;
         }
 
-        if (Next > segment && StraightCount == 0) _segments.Add((segment, (int)(Next - segment)));
-        if (StraightCount == 0) StraightCount = Count;
+        // Where room runs out in the middle of a round, the loop is left where it begins, so that it does not begin at each of its instructions in turn.
+        var isCutOff = Count == LongestTrace || Count == path.Length - 1;
+        if (wholeRounds == 0 || !isCutOff || Next == path[0]) return;
+        Count = wholeRounds;
+        Next = path[0];
     }
 
-    /// <summary>False where the trace ends with this branch; else it goes on at <see cref="Next"/>.</summary>
-    private bool TryFollow(ref TraceInstruction entry, ulong start, ulong here, ref ulong segment)
+    /// <summary>Straight code from an address on, whatever was executed there: what a CPU can stop in.</summary>
+    public void BuildStraight(ulong start)
     {
-        var instruction = entry.Instruction;
-        if (instruction.FlowControl is not (FlowControl.ConditionalBranch or FlowControl.UnconditionalBranch)) return false;
-        var target = instruction.NearBranchTarget;
-        var isConditional = instruction.FlowControl == FlowControl.ConditionalBranch;
-        if (target == start)
+        Begin(start);
+        while (Count < LongestStraight)
         {
-            // Once more round, if a whole round has room.
-            var round = StraightCount == 0 ? Count : StraightCount;
-            if (Count + round > LongestTrace) return false;
-            if (StraightCount == 0)
-            {
-                _segments.Add((segment, (int)(Next - segment)));
-                StraightCount = Count;
-            }
+            if (!TryAdd()) break;
+            ref var last = ref _trace[Count - 1];
+            if (last.Instruction.FlowControl is not (FlowControl.Next or FlowControl.ConditionalBranch)) break;
+            last.Next = Next;
+        }
+    }
 
-            entry.GoesOnTaken = isConditional;
-            Next = target;
-            return true;
+    private void Begin(ulong start)
+    {
+        Count = 0;
+        IsCutShort = false;
+        _segments.Clear();
+        _seen.Clear();
+        Next = start;
+    }
+
+    private bool TryAdd()
+    {
+        ref var entry = ref _trace[Count];
+        entry = default;
+        _fetch.Begin(Next);
+        _fetch.Decode(out entry.Instruction);
+        if (_fetch.IsStarved || (long)_fetch.EndAddress != (int)_fetch.EndAddress) return false;
+        IsCutShort = blocks.IsDirty(Next) || blocks.IsDirty(_fetch.EndAddress - 1);
+        if (IsCutShort || !NativeInstructions.IsTranslated(entry.Instruction) || Interpreted.Contains(Next)) return false;
+        if (_seen.Add(Next))
+        {
+            var length = (int)(_fetch.EndAddress - Next);
+            if (_segments.Count > 0 && _segments[^1] is var (start, before) && start + (ulong)before == Next) _segments[^1] = (start, before + length);
+            else _segments.Add((Next, length));
         }
 
-        if (isConditional) return target > here;
-        if (StraightCount != 0)
+        Count++;
+        Next = _fetch.EndAddress;
+        return true;
+    }
+
+    /// <summary>False where the trace ends with the instruction added last; else <see cref="Next"/> is where the path goes on.</summary>
+    private bool TryFollow(ReadOnlySpan<ulong> path, int index)
+    {
+        ref var entry = ref _trace[Count - 1];
+        ref readonly var instruction = ref entry.Instruction;
+        var next = path[index + 1];
+        switch (instruction.FlowControl)
         {
-            Next = target;
-            return true;
+            case FlowControl.Next:
+                return true;
+            case FlowControl.ConditionalBranch:
+                entry.GoesOnTaken = next == instruction.NearBranchTarget && next != instruction.NextIP;
+                if (!entry.GoesOnTaken && next != instruction.NextIP) return false;
+                if (entry.GoesOnTaken && next <= instruction.IP && next != path[0])
+                {
+                    entry.GoesOnTaken = false;
+                    return false;
+                }
+
+                Next = next;
+                return true;
+            case FlowControl.UnconditionalBranch:
+                if (next != instruction.NearBranchTarget || (next <= instruction.IP && next != path[0])) return false;
+                Next = next;
+                return true;
+            case FlowControl.Call:
+            case FlowControl.IndirectCall:
+                if ((long)next != (int)next || (instruction.FlowControl == FlowControl.Call && next != instruction.NearBranchTarget)) return false;
+                _returns.Add(instruction.NextIP);
+                break;
+            case FlowControl.Return:
+                if (_returns.Count == 0 || next != _returns[^1]) return false;
+                _returns.RemoveAt(_returns.Count - 1);
+                break;
+            default:
+                return false;
         }
 
-        if (Count >= JumpFollowedBefore || target <= here) return false;
-        _segments.Add((segment, (int)(Next - segment)));
-        segment = Next = target;
+        // Recursion is a loop too.
+        if (next != path[0] && _seen.Contains(next)) return false;
+        entry.IsFollowed = true;
+        entry.Next = Next = next;
         return true;
     }
 }

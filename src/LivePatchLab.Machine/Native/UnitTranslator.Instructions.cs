@@ -28,18 +28,18 @@ internal sealed unsafe partial class UnitTranslator
                 emitter.MoveRegister(Gpr.Rbp, NativeEmitter.Scratch);
                 return true;
             case Mnemonic.Call:
-                return TryCall(instruction, refund);
+                return TryCall(entry, refund);
             case Mnemonic.Ret:
                 NoteFault(instruction, refund);
                 emitter.Memory(0x8b, NativeEmitter.Scratch, NativeEmitter.GuestRsp, 0, guest: true);
                 emitter.Lea(NativeEmitter.GuestRsp, NativeEmitter.GuestRsp, 8 + (instruction.Code == Code.Retnq_imm16 ? instruction.Immediate16 : 0));
-                GoToScratch(instruction.IP);
+                GoToScratch(entry, refund);
                 return true;
             case Mnemonic.Jmp when instruction.FlowControl == FlowControl.UnconditionalBranch:
                 return true;
             case Mnemonic.Jmp:
                 if (!TryLoadTarget(instruction, refund)) return false;
-                GoToScratch(instruction.IP);
+                GoToScratch(entry, refund);
                 return true;
         }
 
@@ -229,8 +229,9 @@ internal sealed unsafe partial class UnitTranslator
         emitter.Lea(NativeEmitter.GuestRsp, NativeEmitter.GuestRsp, 8);
     }
 
-    private bool TryCall(in Instruction instruction, int refund)
+    private bool TryCall(in TraceInstruction entry, int refund)
     {
+        var instruction = entry.Instruction;
         var isIndirect = instruction.FlowControl == FlowControl.IndirectCall;
         if (isIndirect)
         {
@@ -258,34 +259,49 @@ internal sealed unsafe partial class UnitTranslator
         emitter.Memory(0xc7, 0, NativeEmitter.GuestRsp, -8, guest: true);
         emitter.Word32((int)instruction.NextIP);
         emitter.Lea(NativeEmitter.GuestRsp, NativeEmitter.GuestRsp, -8);
-        if (isIndirect)
-        {
-            emitter.LoadFrame(NativeEmitter.Scratch, NativeFrame.Target);
-            GoToTarget();
-            return true;
-        }
-
-        ToEdge(instruction.NearBranchTarget, 0);
+        if (isIndirect) GoToTarget(entry, refund);
         return true;
     }
 
     /// <summary>An indirect jump or return to the guest address in the scratch register.</summary>
-    private void GoToScratch(ulong rip)
+    private void GoToScratch(in TraceInstruction entry, int refund)
     {
-        emitter.StoreFrameImmediate(NativeFrame.Rip, (int)rip);
+        emitter.StoreFrameImmediate(NativeFrame.Rip, (int)entry.Instruction.IP);
         emitter.StoreFrame(NativeEmitter.Scratch, NativeFrame.Target);
-        GoToTarget();
+        GoToTarget(entry, refund);
     }
 
-    /// <summary>By a table that its low 16 bits index: the unit there finds out whether it is the one.</summary>
-    private void GoToTarget()
+    /// <summary>Goes on in the trace where the target is the one that is expected, else by the table.</summary>
+    private void GoToTarget(in TraceInstruction entry, int refund)
     {
-        if (_overflowInFrame)
+        if (!entry.IsFollowed)
         {
-            RestoreOverflow();
-            emitter.LoadFrame(NativeEmitter.Scratch, NativeFrame.Target);
+            if (_overflowInFrame) RestoreOverflow();
+            JumpByTable();
+            return;
         }
 
+        if (!_overflowInFrame) emitter.SaveOverflow();
+        _overflowInFrame = true;
+        emitter.Bytes(0x41, 0xbe, 0, 0, 0, 0);                                    // mov r14d, 0
+        emitter.TopBitToOverflow(NativeEmitter.Scratch);
+        emitter.LoadFrame(NativeEmitter.Scratch, NativeFrame.Target);
+        emitter.Lea(NativeEmitter.Scratch, NativeEmitter.Scratch, (int)-(long)entry.Next);
+        emitter.AddForOverflow(NativeEmitter.Scratch, NativeFrame.AllOnes);
+        var elsewhere = (nint)emitter.JumpIf(NativeEmitter.IfOverflow);
+        _outOfLine.Add(() =>
+        {
+            emitter.Land((byte*)elsewhere);
+            emitter.RestoreOverflow();
+            if (refund > 1) emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, refund - 1);
+            JumpByTable();
+        });
+    }
+
+    /// <summary>The low 16 bits of the target index the table; the unit there finds out whether it is the one.</summary>
+    private void JumpByTable()
+    {
+        emitter.LoadFrame(NativeEmitter.Scratch, NativeFrame.Target);
         emitter.Bytes(0x45, 0x0f, 0xb7, 0xf6);                                    // movzx r14d, r14w
         emitter.Bytes(0x42, 0xff, 0x24, 0xf5);                                    // jmp [r14 * 8 + table]
         emitter.Word32(indirectTable.Address);

@@ -58,7 +58,7 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
             instructions = default;
         }
 
-        if (!instructions.IsEmpty) EndTrace(trace, instructions);
+        if (!instructions.IsEmpty) EndTrace(instructions);
 
         // The budget does not cover the unit: give it back, and leave, or go on in the precise form.
         emitter.Land(shortBudget);
@@ -92,15 +92,15 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
     }
 
     /// <summary>
-    /// The precise form of the straight part of a trace: each instruction pays for itself, and nothing is carried from one to the next, so
-    /// a CPU can stop before any of them and go on there. Null where some flag that the host leaves otherwise than the interpreter would be seen.
+    /// The precise form of straight code: each instruction pays for itself, and nothing is carried from one to the next, so a CPU can stop before any of
+    /// them and go on there. Null where some flag that the host leaves otherwise than the interpreter would be seen.
     /// </summary>
-    public ((ulong Rip, nint Entry)[] Entries, NativeCode Code)? TranslatePrecise(TraceBuilder trace, int count)
+    public ((ulong Rip, nint Entry)[] Entries, NativeCode Code)? TranslatePrecise(TraceBuilder trace)
     {
         Start();
-        var instructions = trace.Trace[..Math.Min(count, trace.StraightCount)];
         _seen.AsSpan().Fill(FlagLiveness.Status);
-        if (Sufficient(instructions) < instructions.Length) return null;
+        var instructions = trace.Trace[..Sufficient(trace.Trace)];
+        if (instructions.IsEmpty) return null;
         _checks.Plan(instructions, isPrecise: true);
         var entries = new (ulong Rip, nint Entry)[instructions.Length];
         for (var i = 0; i < instructions.Length; i++)
@@ -123,8 +123,7 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
             if (!TryTranslate(instructions, i, refund: 1)) return null;
         }
 
-        if (count > trace.StraightCount) EndRound(instructions);
-        else EndTrace(trace, instructions);
+        EndTrace(instructions);
         return (entries, Finish());
     }
 
@@ -202,28 +201,25 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
         });
     }
 
-    /// <summary>The end of a round of a loop, in a form that has only one.</summary>
-    private void EndRound(ReadOnlySpan<TraceInstruction> trace)
+    /// <summary>Where the trace goes on when its last instruction has not left it.</summary>
+    private void EndTrace(ReadOnlySpan<TraceInstruction> instructions)
     {
-        ref readonly var last = ref trace[^1];
-        if (last.Instruction.FlowControl == FlowControl.ConditionalBranch) ToEdge(last.GoesOnTaken ? last.Instruction.NearBranchTarget : last.Instruction.NextIP, 0);
-        else ToEdge(last.Instruction.FlowControl == FlowControl.UnconditionalBranch ? last.Instruction.NearBranchTarget : last.Instruction.NextIP, 0);
-    }
-
-    private void EndTrace(TraceBuilder trace, ReadOnlySpan<TraceInstruction> instructions)
-    {
-        ref readonly var last = ref instructions[^1].Instruction;
-        var isWhole = instructions.Length == trace.Count;
-        switch (last.FlowControl)
+        ref readonly var last = ref instructions[^1];
+        switch (last.Instruction.FlowControl)
         {
             case FlowControl.Next:
-                ToEdge(isWhole ? trace.Next : last.NextIP, 0);
+                ToEdge(last.Instruction.NextIP, 0);
                 break;
             case FlowControl.ConditionalBranch:
-                ToEdge(instructions[^1].GoesOnTaken ? last.NearBranchTarget : last.NextIP, 0);
+                ToEdge(last.GoesOnTaken ? last.Instruction.NearBranchTarget : last.Instruction.NextIP, 0);
                 break;
             case FlowControl.UnconditionalBranch:
-                ToEdge(last.NearBranchTarget, 0);
+            case FlowControl.Call:
+                ToEdge(last.Instruction.NearBranchTarget, 0);
+                break;
+            default:
+                // An indirect branch that is not followed has gone; one that was goes on where it was expected to.
+                if (last.IsFollowed) ToEdge(last.Next, 0);
                 break;
         }
     }
