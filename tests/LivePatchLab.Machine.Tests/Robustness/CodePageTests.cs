@@ -115,7 +115,7 @@ public sealed class CodePageTests
                 a.inc(rbx);
                 a.jmp(start.Value);
             });
-            
+
             // So many rounds end before the border, by the jump and by the way on alike.
             lone.Start(start).Run(48_000).ShouldBe(MachineStop.ClockLimit);
             lone.Machine.Memory.Map(border, GuestMemory.PageBytes, PagePermissions.Read);
