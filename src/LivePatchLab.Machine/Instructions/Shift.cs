@@ -43,7 +43,8 @@ internal sealed unsafe class Shift : InstructionFamily
     public override RflagsBits Overwrites(in Instruction instruction)
     {
         if (!OverwritesFlags(instruction, 1)) return RflagsBits.None;
-        return instruction.Mnemonic is Mnemonic.Rol or Mnemonic.Ror ? RflagsBits.CF | RflagsBits.OF : FlagLiveness.Status;
+        if (instruction.Mnemonic is not (Mnemonic.Rol or Mnemonic.Ror)) return FlagLiveness.Status;
+        return instruction.GetImmediate(1) == 1 ? RflagsBits.CF | RflagsBits.OF : RflagsBits.CF;
     }
 
     /// <summary>The type of the count in the last operand, with the operation's field for it filled in.</summary>
@@ -94,7 +95,7 @@ internal sealed unsafe class Shift : InstructionFamily
         TTarget.Write<TWidth>(target, result);
         if (!TFlags.Wanted || count == 0) return;
         var carryAndOverflow = TOperation.CarryAndOverflow<TWidth>(value, count, result);
-        if (TOperation.IsRotate) LazyFlags.Replace(cpu, LazyFlags.Carry | LazyFlags.Overflow, carryAndOverflow);
+        if (TOperation.IsRotate) LazyFlags.Replace(cpu, count == 1 ? LazyFlags.Carry | LazyFlags.Overflow : LazyFlags.Carry, carryAndOverflow);
         else LazyFlags.SetResult<TWidth>(cpu, result, carryAndOverflow);
     }
 }

@@ -12,8 +12,8 @@ internal interface IShiftOperation
     static abstract ulong Apply<TWidth>(ulong value, int count) where TWidth : struct, IWidth;
 
     /// <summary>
-    /// CF and OF. OF is defined for a count of 1 only; for every other it is here what a shift of the same value by 1 would give, which
-    /// is what current Intel processors do.
+    /// CF and OF. OF is defined for a count of 1 only; for every other count, a shift here gives what one of the same value by 1 would, and a
+    /// rotate leaves OF as it was, which is what current Intel processors do.
     /// </summary>
     static abstract uint CarryAndOverflow<TWidth>(ulong value, int count, ulong result) where TWidth : struct, IWidth;
 }
