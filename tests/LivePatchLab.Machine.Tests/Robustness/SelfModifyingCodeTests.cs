@@ -99,7 +99,7 @@ public sealed class SelfModifyingCodeTests
     public void New_content_again_and_again_takes_bounded_memory(ExecutionEngine engine)
     {
         // Each page of code is written anew in each round, by the host as a patcher writes; the bytes have never been there before.
-        const int RoundsToWarmUp = 300, RoundsToMeasure = 900, FunctionsPerRound = 32;
+        const int RoundsToWarmUp = 150, RoundsToMeasure = 450, FunctionsPerRound = 32;
         const long GrowthMax = 160L << 20;
         using var lone = new LoneCpu(engine, LoneCpu.All);
         var sum = 0UL;
@@ -110,17 +110,11 @@ public sealed class SelfModifyingCodeTests
                 for (var i = 0; i < FunctionsPerRound; i++)
                 {
                     var at = LoneCpu.Code + (i * 64);
-                    lone.Machine.TryStoreCode(lone.Cpu, at, TestMachine.Assemble(at.Value, a =>
-                    {
-                        a.mov(ecx, 20);
-                        var again = a.CreateLabel();
-                        a.Label(ref again);
-                        a.add(rax, (round * FunctionsPerRound) + i);
-                        a.dec(ecx);
-                        a.jne(again);
-                        if (i < FunctionsPerRound - 1) a.jmp(LoneCpu.Code.Value + (ulong)((i + 1) * 64));
-                        else a.hlt();
-                    })).ShouldBeTrue();
+
+                    // mov ecx, 20; add rax, imm32; dec ecx; jne back; then on to the next function, or hlt.
+                    byte[] onward = i < FunctionsPerRound - 1 ? [0xe9, .. BitConverter.GetBytes(64 - 20)] : [0xf4];
+                    byte[] function = [0xb9, 20, 0, 0, 0, 0x48, 0x05, .. BitConverter.GetBytes((round * FunctionsPerRound) + i), 0xff, 0xc9, 0x75, 0xf6, .. onward];
+                    lone.Machine.TryStoreCode(lone.Cpu, at, function).ShouldBeTrue();
                     sum += 20UL * (ulong)((round * FunctionsPerRound) + i);
                 }
 
