@@ -1,5 +1,3 @@
-using static Iced.Intel.AssemblerRegisters;
-
 namespace LivePatchLab.Machine.Tests;
 
 /// <summary>Programs that change what they are about to execute, thousands of times over: in the block that they are in, in the next, across a line and across a page.</summary>
