@@ -15,14 +15,17 @@ internal sealed unsafe class FlagFidelity(CodeMemory memory, NativeEmitter emitt
     private const RflagsBits Result = RflagsBits.IF;
 
     private static readonly Lock Trying = new();
-    private static readonly Dictionary<Code, RflagsBits> Differing = [];
+
+    // Processors rotate memory otherwise than registers, as far as OF goes.
+    private static readonly Dictionary<(Code Code, bool HasMemory), RflagsBits> Differing = [];
 
     /// <summary>True where the host leaves the flags that may be seen, and all registers, as the interpreter does.</summary>
     public bool IsFaithful(in Instruction instruction, RflagsBits seen)
     {
         lock (Trying)
         {
-            if (!Differing.TryGetValue(instruction.Code, out var differing)) Differing[instruction.Code] = differing = Try(instruction);
+            var kind = (instruction.Code, HasMemory: NativeInstructions.MemoryOperand(instruction) >= 0);
+            if (!Differing.TryGetValue(kind, out var differing)) Differing[kind] = differing = Try(instruction);
             return (differing & (seen | Result)) == 0;
         }
     }
@@ -37,7 +40,7 @@ internal sealed unsafe class FlagFidelity(CodeMemory memory, NativeEmitter emitt
         for (var trial = 0; trial < Trials; trial++)
         {
             var instruction = OnRegisters(original, (byte)(Next(ref state) >> 20));
-            if (!TryEmit(ref instruction)) return FlagLiveness.Status | Result;
+            if (!TryEmit(ref instruction, NativeInstructions.MemoryOperand(original))) return FlagLiveness.Status | Result;
             native = interpreted = default;
             for (var register = 0; register < 4; register++) native.Registers[register] = interpreted.Registers[register] = Operand(ref state);
             var flags = (uint)Next(ref state) & LazyFlags.All;
@@ -65,13 +68,24 @@ internal sealed unsafe class FlagFidelity(CodeMemory memory, NativeEmitter emitt
         return differing;
     }
 
-    private bool TryEmit(ref Instruction instruction)
+    /// <summary>Writes it as host code, with an operand in the frame where the original has one in memory, and decodes it anew as what the interpreter gets.</summary>
+    private bool TryEmit(ref Instruction instruction, int memoryOperand)
     {
         emitter.Begin(memory.Next);
         if (!emitter.TryEncode(instruction)) return false;
-        var length = (int)(emitter.At - memory.Next);
-        var decoder = Decoder.Create(64, new ByteArrayCodeReader(new ReadOnlySpan<byte>(memory.Next, length).ToArray()));
+        var decoder = Decoder.Create(64, new ByteArrayCodeReader(new ReadOnlySpan<byte>(memory.Next, (int)(emitter.At - memory.Next)).ToArray()));
+        var host = instruction;
         decoder.Decode(out instruction);
+        if (memoryOperand >= 0)
+        {
+            var register = NativeInstructions.Number(host.GetOpRegister(memoryOperand));
+            UnitTranslator.SetFrameOperand(ref host, memoryOperand, NativeFrame.Borrowed);
+            emitter.Begin(memory.Next);
+            emitter.StoreFrame(register, NativeFrame.Borrowed);
+            if (!emitter.TryEncode(host)) return false;
+            emitter.LoadFrame(register, NativeFrame.Borrowed);
+        }
+
         emitter.StoreFrameImmediate(NativeFrame.Rip, 0);
         emitter.StoreFrameImmediate(NativeFrame.Exit, (int)NativeExit.Interpret);
         emitter.Jump(thunks.Leave);

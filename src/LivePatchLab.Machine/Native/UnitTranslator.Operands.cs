@@ -105,7 +105,9 @@ internal sealed unsafe partial class UnitTranslator
     private bool TryInFrame(in Instruction instruction, Register spilled, out Instruction host)
     {
         host = instruction;
-        if (instruction.Mnemonic is Mnemonic.Xchg or Mnemonic.Lea) return false;
+
+        // XCHG with memory locks the bus, and a bit's number in a register reaches beyond its operand in memory.
+        if (instruction.Mnemonic is Mnemonic.Xchg or Mnemonic.Lea or Mnemonic.Bt or Mnemonic.Bts or Mnemonic.Btr or Mnemonic.Btc) return false;
         var operand = -1;
         for (var i = 0; i < host.OpCount; i++)
         {
@@ -125,10 +127,12 @@ internal sealed unsafe partial class UnitTranslator
         return true;
     }
 
-    private static void SetFrameOperand(ref Instruction host, int operand, byte slot)
+    /// <summary>Has an operand be a place in the frame.</summary>
+    public static void SetFrameOperand(ref Instruction host, int operand, byte slot)
     {
         if (operand == 0) host.Op0Kind = OpKind.Memory;
-        else host.Op1Kind = OpKind.Memory;
+        else if (operand == 1) host.Op1Kind = OpKind.Memory;
+        else host.Op2Kind = OpKind.Memory;
         host.MemoryBase = Register.RSP;
         host.MemoryIndex = Register.None;
         host.MemoryIndexScale = 1;
