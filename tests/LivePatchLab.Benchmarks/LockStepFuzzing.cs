@@ -22,7 +22,8 @@ internal static class LockStepFuzzing
         [LockStepSources.Streams] = 0.35,
         [LockStepSources.PatchedStreams] = 0.3,
         [LockStepSources.PatchedText] = 0.2,
-        [LockStepSources.Guests] = 0.15,
+        [LockStepSources.Guests] = 0.14,
+        [LockStepSources.RandomBytes] = 0.01,
     };
 
     /// <summary>0 when no difference was found, 1 where one was; it is on stdout then.</summary>

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using LivePatchLab.Experiments;
 using LivePatchLab.Machine;
+using LivePatchLab.Machine.Tests;
 using LivePatchLab.Patching;
 
 namespace LivePatchLab.Benchmarks;
@@ -8,7 +9,7 @@ namespace LivePatchLab.Benchmarks;
 /// <summary>What it costs the CPUs' code that text is patched under them now and then.</summary>
 internal static class PatchedText
 {
-    private const int Cpus = 64, Sites = 200, InstructionsPerPatch = 200_000, Patches = 500, Repetitions = 5;
+    private const int Cpus = 64, Sites = 50, InstructionsPerPatch = 200_000, Patches = 300, Repetitions = 3;
 
     public static Benchmark Benchmark { get; } = new(
         "patched", $"{Cpus} CPUs that call traced functions, one site patched by text_poke_bp every {InstructionsPerPatch:N0} instructions; MIPS of all together, best of {Repetitions}, interleaved", Measure);
@@ -57,7 +58,7 @@ internal static class PatchedText
             var until = machine.ClockCycles + (InstructionsPerPatch / Cpus);
             if (isPatched)
             {
-                var task = machine.Cpus[0].Start("patch", patcher.Apply(context, [new PatchSite(site.Address, from, to)]));
+                var task = machine.Cpus[0].Start("patch", PatchedTextScene.Switch(patcher, context, [new PatchSite(site.Address, from, to)]));
                 if (machine.Run(task) != MachineStop.Completed || context.Failure is not null) throw new InvalidOperationException($"patch {i} at {site.Address} has failed: {machine.Fault}{context.Failure}");
             }
 

@@ -28,7 +28,7 @@ internal sealed unsafe class RandomStarts : IDisposable
 
     private readonly HashSet<ulong> _mapped = [];
 
-    public RandomStarts(ulong seed)
+    public RandomStarts(ulong seed, ExecutionEngine engine)
     {
         _draw = new(seed);
         _machine = new(new MachineOptions
@@ -37,6 +37,7 @@ internal sealed unsafe class RandomStarts : IDisposable
             Fetch = _draw.Of(FetchModel.Ideal, FetchModel.Ideal, FetchModel.SdmWorst, FetchModel.SdmWorst with { AtomicChunkBytes = 8 }),
             Choices = new SeededChoices(new Seed(seed)),
             QuantumCyclesMax = _draw.Of(1, 10, 100),
+            Engine = engine,
         });
         foreach (var page in Pages) MapAtRandom(page);
         // All that there are, also those that have no name yet.
@@ -52,18 +53,14 @@ internal sealed unsafe class RandomStarts : IDisposable
 
     public StateHash Hash => _machine.Hash();
 
+    public SmpMachine Machine => _machine;
+
     /// <summary>Starts CPUs until so many have been started, and has them run a while or to their first fault.</summary>
     public void Run(int starts)
     {
         for (var done = 0; done < starts; done += _machine.Cpus.Count)
         {
-            if (_draw.OneIn(40)) MapAtRandom(_draw.Of<ulong>(Pages));
-            foreach (var cpu in _machine.Cpus)
-            {
-                Scramble(cpu);
-                if (_draw.OneIn(8)) StoreCode(cpu);
-            }
-
+            Begin();
             var until = _machine.ClockCycles + CyclesPerStart;
             while (_machine.Run(clockLimitCycles: until) == MachineStop.Fault)
             {
@@ -73,6 +70,17 @@ internal sealed unsafe class RandomStarts : IDisposable
 
             foreach (var cpu in _machine.Cpus) cpu.StopGuest();
             if (_draw.OneIn(20)) RequireReadOnlyPages();
+        }
+    }
+
+    /// <summary>Starts each CPU somewhere.</summary>
+    public void Begin()
+    {
+        if (_draw.OneIn(40)) MapAtRandom(_draw.Of<ulong>(Pages));
+        foreach (var cpu in _machine.Cpus)
+        {
+            Scramble(cpu);
+            if (_draw.OneIn(8)) StoreCode(cpu);
         }
     }
 
@@ -101,7 +109,7 @@ internal sealed unsafe class RandomStarts : IDisposable
     {
         var (page, at) = (_draw.Of<ulong>(Pages), _draw.Below(GuestMemory.PageBytes - 16));
         var bytes = _draw.Bytes(1 + _draw.Below(16));
-        _machine.TryStoreCode(cpu, new(page + (ulong)at), bytes).ShouldBeTrue();
+        if (!_machine.TryStoreCode(cpu, new(page + (ulong)at), bytes)) throw new InvalidOperationException($"{page:x} is mapped, and cannot be stored to");
         if (_readOnly.TryGetValue(page, out var kept)) bytes.CopyTo(kept, at);
     }
 
@@ -138,6 +146,6 @@ internal sealed unsafe class RandomStarts : IDisposable
     private void RequireReadOnlyPages()
     {
         foreach (var (page, bytes) in _readOnly)
-            new ReadOnlySpan<byte>(_machine.Memory.Origin + (long)page, bytes.Length).SequenceEqual(bytes).ShouldBeTrue($"a guest has written to the page at {page:x}, which it may not");
+            if (!new ReadOnlySpan<byte>(_machine.Memory.Origin + (long)page, bytes.Length).SequenceEqual(bytes)) throw new InvalidOperationException($"a guest has written to the page at {page:x}, which it may not");
     }
 }

@@ -4,7 +4,7 @@ namespace LivePatchLab.Machine.Tests;
 
 /// <summary>
 /// Whatever bytes CPUs execute, wherever and with whatever registers: no .NET exception, no fault of the host, no write where none is
-/// allowed, and the same again from the same seed. LIVEPATCH_LONG=1 makes a million starts instead of 50,000.
+/// allowed, and the same again from the same seed, by every engine. LIVEPATCH_LONG=1 makes a million starts instead of 50,000.
 /// </summary>
 public sealed class RandomStartsTests(ITestOutputHelper output)
 {
@@ -31,7 +31,8 @@ public sealed class RandomStartsTests(ITestOutputHelper output)
             var ended = Ends(seed);
             instructions += ended.Instructions;
             faults += ended.Faults;
-            if (i % 5 == 0) Ends(seed).ShouldBe(ended, $"seed {seed}");
+            if (i % 5 > 0) continue;
+            foreach (var engine in Engines.Here) Ends(seed, engine).ShouldBe(ended, $"seed {seed}, {engine}");
         }
 
         // So that this is no test of machines that do nothing.
@@ -43,16 +44,16 @@ public sealed class RandomStartsTests(ITestOutputHelper output)
     [Fact]
     public void Another_seed_ends_otherwise() => Ends(2).Hash.ShouldNotBe(Ends(1).Hash);
 
-    private static (StateHash Hash, long Instructions, int Faults) Ends(ulong seed)
+    private static (StateHash Hash, long Instructions, int Faults) Ends(ulong seed, ExecutionEngine engine = ExecutionEngine.Interpreter)
     {
-        using var starts = new RandomStarts(seed);
+        using var starts = new RandomStarts(seed, engine);
         try
         {
             starts.Run(StartsPerSeed);
         }
         catch (Exception e)
         {
-            throw new InvalidOperationException($"seed {seed}: {e.Message}", e);
+            throw new InvalidOperationException($"seed {seed}, {engine}: {e.Message}", e);
         }
 
         return (starts.Hash, starts.Instructions, starts.Faults);

@@ -11,5 +11,7 @@ internal static class LockStepSources
 
     public static LockStepSource Guests { get; } = new("guests", (seed, engine) => new GuestScene(seed, engine)) { IsLarge = true };
 
-    public static IReadOnlyList<LockStepSource> All { get; } = [Streams, PatchedStreams, PatchedText, Guests];
+    public static LockStepSource RandomBytes { get; } = new("random-bytes", (seed, engine) => new RandomBytesScene(seed, engine));
+
+    public static IReadOnlyList<LockStepSource> All { get; } = [Streams, PatchedStreams, PatchedText, Guests, RandomBytes];
 }

@@ -61,7 +61,8 @@ internal sealed class PatchedTextScene : LockStepScene
 
     public override void Dispose() => _lab.Dispose();
 
-    private static IEnumerable<KernelStep> Switch(IPatcher patcher, PatchContext context, IReadOnlyList<PatchSite> sites)
+    /// <summary>A protocol at its work, with what its caller has to hold.</summary>
+    public static IEnumerable<KernelStep> Switch(IPatcher patcher, PatchContext context, IReadOnlyList<PatchSite> sites)
     {
         yield return context.TextMutex.Acquire();
         yield return KernelStep.Call(patcher.Apply(context, sites));
