@@ -126,7 +126,7 @@ internal sealed unsafe class NativeCache : IDisposable
     {
         if (unit.Precise is not null) return true;
         if (unit.IsImprecise || _code.Left < 2 * UnitTranslator.LargestCode) return false;
-        _trace.BuildStraight(unit.Rip);
+        _trace.BuildStraight(unit);
         if (_trace.Count == 0 || _translator.TranslatePrecise(_trace) is not { } precise)
         {
             unit.IsImprecise = true;
@@ -190,7 +190,7 @@ internal sealed unsafe class NativeCache : IDisposable
         if (!_lines.TryGetValue((uint)(rip >> LineShift), out var units)) return;
         foreach (var unit in units.ToArray())
         {
-            if (!unit.Segments.Any(segment => rip >= segment.Start && rip < segment.Start + (ulong)segment.Length)) continue;
+            if (!unit.Holds(rip)) continue;
             if (unit.IsLive) Retire(unit);
 
             // Its bytes would be found again.

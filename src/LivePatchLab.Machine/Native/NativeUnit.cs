@@ -45,6 +45,14 @@ internal sealed class NativeUnit(ulong rip, (ulong Start, int Length)[] segments
 
     public bool IsCutShort => isCutShort;
 
+    /// <summary>True where an instruction of it begins at the address, or might.</summary>
+    public bool Holds(ulong address)
+    {
+        foreach (var (start, length) in segments)
+            if (address >= start && address < start + (ulong)length) return true;
+        return false;
+    }
+
     public bool IsLive { get; set; }
 
     /// <summary>Instructions that its entry pays for.</summary>

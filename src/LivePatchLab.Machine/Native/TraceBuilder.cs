@@ -86,16 +86,14 @@ internal sealed unsafe class TraceBuilder(GuestMemory memory, BlockCache blocks)
         Next = path[0];
     }
 
-    /// <summary>Straight code from an address on, whatever was executed there: what a CPU can stop in.</summary>
-    public void BuildStraight(ulong start)
+    /// <summary>The straight code of a unit, whatever path was executed: what a CPU can stop in. It holds no byte that the unit does not, and so goes with it.</summary>
+    public void BuildStraight(NativeUnit unit)
     {
-        Begin(start);
-        while (Count < LongestStraight)
+        Begin(unit.Rip);
+        while (Count < LongestStraight && unit.Holds(Next))
         {
             if (!TryAdd()) break;
-            ref var last = ref _trace[Count - 1];
-            if (last.Instruction.FlowControl is not (FlowControl.Next or FlowControl.ConditionalBranch)) break;
-            last.Next = Next;
+            if (_trace[Count - 1].Instruction.FlowControl is not (FlowControl.Next or FlowControl.ConditionalBranch)) break;
         }
     }
 
