@@ -13,6 +13,7 @@ internal sealed unsafe partial class UnitTranslator
         AskAddresses(index, instruction.IP, refund);
         if (NativeInstructions.IsNothing(instruction)) return true;
         if (_overflowInFrame && NativeFlags.NeedsOverflow(instruction)) RestoreOverflow();
+        if (instruction.Mnemonic is Mnemonic.Push or Mnemonic.Pop or Mnemonic.Leave or Mnemonic.Call or Mnemonic.Ret or Mnemonic.Jmp) _held = -1;
         switch (instruction.Mnemonic)
         {
             case Mnemonic.Push:
@@ -59,6 +60,7 @@ internal sealed unsafe partial class UnitTranslator
         {
             if (keepsFlags) AskKeepingFlags(register, rip, refund);
             else AskOverFlags(register, rip, refund);
+            _held = -1;
         }
     }
 

@@ -11,6 +11,7 @@ internal sealed unsafe partial class UnitTranslator
     /// <summary>The 64-bit word that an indirect jump, call or PUSH takes from a register or from memory, to the scratch register.</summary>
     private bool TryLoadTarget(in Instruction instruction, int refund)
     {
+        _held = -1;
         if (instruction.Op0Kind == OpKind.Register)
         {
             CopyToScratch(NativeInstructions.Number(instruction.Op0Register));
@@ -60,8 +61,22 @@ internal sealed unsafe partial class UnitTranslator
             if (instruction.GetOpKind(i) == OpKind.Register) Use(instruction.GetOpRegister(i));
         if (tooMany) return false;
         host.HasLockPrefix = host.HasRepPrefix = host.HasRepnePrefix = false;
-        if (memoryOperand < 0 && second == Register.None && first != Register.None && TryInFrame(instruction, first, out var inFrame))
-            return Encode(instruction, inFrame, refund, isAccess: instruction.Mnemonic is Mnemonic.Div or Mnemonic.Idiv);
+        var mayFault = NativeInstructions.MemoryOperand(instruction) >= 0 || instruction.Mnemonic is Mnemonic.Div or Mnemonic.Idiv;
+        if (memoryOperand < 0 && first != Register.None && !IsHeld(first) && second == Register.None && TryInFrame(instruction, first, Register.None, out var inFrame))
+            return Encode(instruction, inFrame, refund, mayFault);
+        if (memoryOperand < 0 && second != Register.None && instruction.OpCount > 1 && instruction.Op1Kind == OpKind.Register)
+        {
+            // The source stays in the frame, the destination does not.
+            var source = instruction.Op1Register.GetFullRegister();
+            var destination = source == first ? second : first;
+            if (TryInFrame(instruction, source, destination, out inFrame) && !IsWritten(instruction, source))
+            {
+                Hold(instruction, destination);
+                if (!Encode(instruction, inFrame, refund, mayFault)) return false;
+                if (IsWritten(instruction, destination)) emitter.StoreFrame(NativeEmitter.Scratch, SlotOf(destination));
+                return true;
+            }
+        }
 
         var borrowed = second == Register.None ? Register.None : Lend(instruction);
         if (borrowed != Register.None)
@@ -70,7 +85,7 @@ internal sealed unsafe partial class UnitTranslator
             emitter.LoadFrame(NativeInstructions.Number(borrowed), SlotOf(second));
         }
 
-        if (first != Register.None) emitter.LoadFrame(NativeEmitter.Scratch, SlotOf(first));
+        if (first != Register.None) Hold(instruction, first);
         if (memoryOperand >= 0)
         {
             PlaceAddress(ref host, (long)Displacement(instruction), first, Register.R14, second, borrowed);
@@ -85,12 +100,29 @@ internal sealed unsafe partial class UnitTranslator
         }
 
         var number = borrowed == Register.None ? -1 : NativeInstructions.Number(borrowed);
-        if (!Encode(instruction, host, refund, NativeInstructions.MemoryOperand(instruction) >= 0 || instruction.Mnemonic is Mnemonic.Div or Mnemonic.Idiv, number)) return false;
+        if (!Encode(instruction, host, refund, mayFault, number)) return false;
         if (first != Register.None && IsWritten(instruction, first)) emitter.StoreFrame(NativeEmitter.Scratch, SlotOf(first));
         if (borrowed == Register.None) return true;
         if (IsWritten(instruction, second)) emitter.StoreFrame(number, SlotOf(second));
         emitter.LoadFrame(number, NativeFrame.Borrowed);
         return true;
+    }
+
+    private bool IsHeld(Register register) => _held == NativeInstructions.Number(register);
+
+    /// <summary>Has the scratch register be a register of the frame's, with what that holds unless it is written over. Results are always stored, so the frame is never behind.</summary>
+    private void Hold(in Instruction instruction, Register register)
+    {
+        if (!IsHeld(register) && IsOldSeen(instruction, register)) emitter.LoadFrame(NativeEmitter.Scratch, SlotOf(register));
+        _held = NativeInstructions.Number(register);
+    }
+
+    /// <summary>What the register held before comes into it, if only by its upper bytes.</summary>
+    private bool IsOldSeen(in Instruction instruction, Register full)
+    {
+        foreach (var used in _factory.GetInfo(instruction).GetUsedRegisters())
+            if (used.Register.GetFullRegister() == full && (used.Access != OpAccess.Write || used.Register.GetSize() < 4)) return true;
+        return instruction.MemoryBase == full || instruction.MemoryIndex == full;
     }
 
     private bool Encode(in Instruction instruction, in Instruction host, int refund, bool isAccess, int borrowed = -1)
@@ -102,7 +134,7 @@ internal sealed unsafe partial class UnitTranslator
     }
 
     /// <summary>An operand may stay in the frame where the encoding allows memory for it, unless it is a 32-bit result, which has the upper half cleared.</summary>
-    private bool TryInFrame(in Instruction instruction, Register spilled, out Instruction host)
+    private bool TryInFrame(in Instruction instruction, Register spilled, Register held, out Instruction host)
     {
         host = instruction;
 
@@ -113,7 +145,7 @@ internal sealed unsafe partial class UnitTranslator
         {
             if (host.GetOpKind(i) != OpKind.Register) continue;
             var register = host.GetOpRegister(i);
-            host.SetOpRegister(i, Place(register, Register.None, Register.None, Register.None, Register.None));
+            host.SetOpRegister(i, Place(register, held, Register.R14, Register.None, Register.None));
             if (register.GetFullRegister() != spilled) continue;
             if (operand >= 0) return false;
             operand = i;

@@ -21,6 +21,9 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
     private byte* _codeStart;
     private bool _overflowInFrame;
 
+    // Which of the guest's registers in the frame the scratch register has a copy of, or -1.
+    private int _held = -1;
+
     /// <summary>The unit of a trace; null where not even its first instruction can be translated.</summary>
     public (NativeUnit Unit, NativeCode Code)? Translate(TraceBuilder trace)
     {
@@ -134,6 +137,7 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
         _faults.Clear();
         _outOfLine.Clear();
         _overflowInFrame = false;
+        _held = -1;
         _codeStart = memory.Next;
         emitter.Begin(memory.Next);
     }
@@ -160,6 +164,7 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
     /// <summary>Takes instructions off the budget; OF says then whether it was enough, and the scratch register has the guest's OF in bit 0.</summary>
     private void PayBudget(int count)
     {
+        _held = -1;
         emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, -count);
         emitter.MoveRegister(NativeEmitter.Scratch, NativeEmitter.Budget);
         emitter.TopBitToOverflow(NativeEmitter.Scratch);
@@ -169,6 +174,7 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
     {
         emitter.RestoreOverflow();
         _overflowInFrame = false;
+        _held = -1;
     }
 
     private void Leave(NativeExit reason, ulong rip)
