@@ -87,10 +87,15 @@ internal sealed class InsideScenario(bool isOneInstruction, bool preempts) : Sma
         var tasks = KernelTasks.In(run.Kernel);
         var cpu = run.Machine.Cpus[1];
         cpu.StartGuest(Code, Stack + 1024);
-        run.Machine.Cpus[0].Start("patcher", preempts ? AfterPreemption() : Patch(run, Protocols.TextPokeBp));
-        if (!preempts) return;
+        if (!preempts)
+        {
+            run.Machine.Cpus[0].Start("patcher", Patch(run, Protocols.TextPokeBp));
+            return;
+        }
+
         var other = tasks.Spawn(cpu, "other", Code + 128, Stack + 2048);
         cpu.ArmInterrupt("timer", tasks.Preempt);
+        run.Machine.Cpus[0].Start("patcher", AfterPreemption());
 
         // The other task is on the CPU and stays there: so an RIP inside can only be that of the task that was preempted, whichever violation is found first.
         IEnumerable<KernelStep> AfterPreemption()
