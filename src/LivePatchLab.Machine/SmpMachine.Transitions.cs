@@ -45,7 +45,7 @@ public sealed unsafe partial class SmpMachine
         Versions.Reset();
         snapshot.RestoreMemory(Memory);
         Array.Clear(TrapHandlers);
-        Accounts.Restart(0);
+        Accounts.Recycle(0);
         foreach (var cpu in _cpus)
         {
             snapshot.RestoreState(cpu);
@@ -67,22 +67,16 @@ public sealed unsafe partial class SmpMachine
         if (_hasArmed && into.Count > 1) MoveOptionalsBack(into);
     }
 
+    /// <summary>True when this is one of the things that can be done next: what <see cref="CollectTransitions"/> would say, for less.</summary>
+    public bool CanPerform(Transition transition) => _cpus[transition.Cpu.Index].CanPerform(transition);
+
     /// <summary>Does one of them; <see cref="Accesses"/> tells afterwards what it touched.</summary>
     public void Perform(Transition transition)
     {
         Accesses!.Clear();
         var cpu = _cpus[transition.Cpu.Index];
         if (cpu.ClockCycles < _nowCycles) cpu.ClockCycles = _nowCycles;
-        _running = cpu.Id.Index;
-        try
-        {
-            cpu.Perform(transition);
-        }
-        finally
-        {
-            _running = NoCpu;
-        }
-
+        cpu.Perform(transition);
         _nowCycles = cpu.ClockCycles;
     }
 

@@ -23,6 +23,9 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
     private readonly Stack<DepthFirstNode> _spare = new();
     private readonly List<Transition> _actors = [];
 
+    /// <summary>The bits of the nodes of the stack, side by side: most pairs are told apart by these alone.</summary>
+    private ulong[] _touched = new ulong[64], _written = new ulong[64];
+
     /// <summary>How many nodes of the stack are as they were in the execution before.</summary>
     private int _known;
     private int _depth;
@@ -31,6 +34,8 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
     public string Bound => reduces ? "all interleavings" : "all interleavings, one by one";
 
     public bool IsExhaustive => true;
+
+    public bool WantsAccesses => reduces;
 
     public bool TryBegin(long ordinal)
     {
@@ -45,6 +50,19 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
         _known = _stack.Count;
         _depth = -1;
         _position = 0;
+    }
+
+    public bool TryGoOnAsBefore(out Transition transition)
+    {
+        if (_depth + 1 >= _known)
+        {
+            transition = default;
+            return false;
+        }
+
+        _position = 0;
+        transition = _stack[++_depth].Transition;
+        return true;
     }
 
     public int ChooseTransition(List<Transition> enabled)
@@ -78,11 +96,18 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
 
     public void Performed(ReadOnlySpan<Access> accesses)
     {
-        if (_depth < _known) return;
+        if (!reduces || _depth < _known) return;
         var node = _stack[_depth];
         node.Note(accesses);
         node.Actor = ActorOf(node.Transition);
-        if (reduces) FindRaces(node);
+        if (_depth >= _touched.Length)
+        {
+            Array.Resize(ref _touched, 2 * _depth);
+            Array.Resize(ref _written, 2 * _depth);
+        }
+
+        (_touched[_depth], _written[_depth]) = (node.TouchedBits, node.WrittenBits);
+        FindRaces(node);
     }
 
     public void End(ExecutionEnd end)
@@ -107,14 +132,15 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
         node.BeginClock(LastOf(node.Actor), _actors.Count);
         if (node.Acquires) AcquireReleased(node);
         var isRaceFound = false;
+        var (touched, written) = (node.TouchedBits, node.WrittenBits);
         for (var i = _depth - 1; i >= 0; i--)
         {
+            if (((_written[i] & touched) | (_touched[i] & written)) == 0) continue;
             var earlier = _stack[i];
             if (earlier.Actor == node.Actor || !earlier.ConflictsWith(node)) continue;
             if (!isRaceFound && !node.ComesAfter(earlier)) isRaceFound = earlier.TryWantInstead(node.Transition, isEnabledLater: node.Acquires && IsReleasedSince(i, node));
             node.JoinAfter(earlier);
         }
-
     }
 
     private DepthFirstNode? LastOf(int actor)

@@ -26,6 +26,10 @@ internal sealed class DepthFirstNode
     /// <summary>One bit for each thing touched, and for each thing written, by the low bits of its number: two that do not meet here do not conflict.</summary>
     private ulong _touchedBits, _writtenBits;
 
+    public ulong TouchedBits => _touchedBits;
+
+    public ulong WrittenBits => _writtenBits;
+
     public int Chosen { get; private set; }
 
     public Transition Transition => _enabled[Chosen];
@@ -125,7 +129,6 @@ internal sealed class DepthFirstNode
     }
 
     public void JoinAfter(DepthFirstNode earlier) => Join(_clock, earlier);
-
 
     public bool ComesAfter(DepthFirstNode earlier) => _before[earlier.Actor] >= earlier._clock[earlier.Actor];
 

@@ -11,6 +11,7 @@ internal sealed class ScenarioMachine : IDisposable
     private readonly List<Transition> _enabled = [];
     private readonly Checker[] _checkers;
     private readonly MachineSnapshot _start;
+    private readonly Watching _patching;
 
     public ScenarioMachine(Scenario scenario, FetchModel model)
     {
@@ -28,6 +29,7 @@ internal sealed class ScenarioMachine : IDisposable
         Run = new(Machine) { Patched = OnPatched };
         Checked = scenario.CheckedUnder(model);
         _checkers = [.. Checkers.For(Checked), .. scenario.MakeCheckers()];
+        _patching = WhoOverride(nameof(Checker.OnPatched));
         _start = Machine.TakeSnapshot();
         if (_checkers.Length > 0) Listen();
     }
@@ -62,6 +64,9 @@ internal sealed class ScenarioMachine : IDisposable
 
     public Invariants Checked { get; }
 
+    /// <summary>True while an execution begins as another did before.</summary>
+    private bool _isRepeating;
+
     /// <summary>Transitions of the execution that ran last.</summary>
     public int Transitions { get; private set; }
 
@@ -80,10 +85,15 @@ internal sealed class ScenarioMachine : IDisposable
     {
         _choices.Begin(search, records);
         Machine.Restore(_start);
+        Machine.Accesses!.KeepsAccesses = false;
         Run.Restart();
         _scenario.Begin(Run);
         foreach (var site in Run.Sites) Machine.DeclareVolatile(site.Address, site.Length);
         foreach (var checker in _checkers) checker.Begin(Run);
+        Transitions = 0;
+        _isRepeating = false;
+        if (!records && Performing is null) Repeat(search);
+        Machine.Accesses.KeepsAccesses = search.WantsAccesses;
         var end = PerformAll(search);
         if (end is ExecutionEnd.Complete or ExecutionEnd.Stopped)
         {
@@ -101,9 +111,23 @@ internal sealed class ScenarioMachine : IDisposable
 
     public void Dispose() => Machine.Dispose();
 
+    /// <summary>Does what the execution has in common with the one before, which has been looked at: nothing is collected, kept or checked but what checkers remember.</summary>
+    private void Repeat(ISearch search)
+    {
+        _isRepeating = true;
+        for (; search.TryGoOnAsBefore(out var transition); Transitions++)
+        {
+            if (!Machine.CanPerform(transition)) throw new NotDeterministicException();
+            Machine.Perform(transition);
+            if (Machine.IsStopRequested) throw new NotDeterministicException();
+        }
+
+        _isRepeating = false;
+    }
+
     private ExecutionEnd PerformAll(ISearch search)
     {
-        for (Transitions = 0; Transitions < _scenario.TransitionsMax; Transitions++)
+        for (; Transitions < _scenario.TransitionsMax; Transitions++)
         {
             Machine.CollectTransitions(_enabled);
             if (_enabled.Count == 0) return ExecutionEnd.Complete;
@@ -112,7 +136,7 @@ internal sealed class ScenarioMachine : IDisposable
             _choices.NoteTransition(chosen, _enabled.Count);
             Performing?.Invoke(_enabled[chosen]);
             Machine.Perform(_enabled[chosen]);
-            search.Performed(Machine.Accesses!.Accesses);
+            if (search.WantsAccesses) search.Performed(Machine.Accesses!.Accesses);
             if (Machine.IsStopRequested)
             {
                 Transitions++;
@@ -134,45 +158,57 @@ internal sealed class ScenarioMachine : IDisposable
 
     private void OnPatched()
     {
-        foreach (var checker in _checkers) checker.OnPatched(Run);
+        foreach (var checker in _isRepeating ? _patching.Again : _patching.All) checker.OnPatched(Run);
     }
 
     private void Listen()
     {
         var events = Machine.Events;
-        if (WhoOverride(nameof(Checker.OnFetched)) is { Length: > 0 } fetching)
+        var fetching = WhoOverride(nameof(Checker.OnFetched));
+        if (fetching.All.Length > 0)
         {
             events.DirtyFetched += (cpu, _, rip, bytes, _) =>
             {
-                foreach (var checker in fetching) checker.OnFetched(Run, Machine.Cpus[cpu.Index], rip, bytes);
+                foreach (var checker in _isRepeating ? fetching.Again : fetching.All) checker.OnFetched(Run, Run.CpuArray[cpu.Index], rip, bytes);
             };
         }
 
-        if (WhoOverride(nameof(Checker.OnCodeStored)) is { Length: > 0 } storing)
+        var storing = WhoOverride(nameof(Checker.OnCodeStored));
+        if (storing.All.Length > 0)
         {
             events.CodeStored += e =>
             {
-                foreach (var checker in storing) checker.OnCodeStored(Run, Machine.Cpus[e.Cpu.Index], e.Address, e.Length);
+                foreach (var checker in _isRepeating ? storing.Again : storing.All) checker.OnCodeStored(Run, Run.CpuArray[e.Cpu.Index], e.Address, e.Length);
             };
         }
 
         var trapping = WhoOverride(nameof(Checker.OnTrapped));
         events.Trapped += e =>
         {
-            var cpu = Machine.Cpus[e.Cpu.Index];
+            var cpu = Run.CpuArray[e.Cpu.Index];
             Run.NoteTrapped(cpu, e.Frame);
-            foreach (var checker in trapping) checker.OnTrapped(Run, cpu, e.Frame);
+            foreach (var checker in _isRepeating ? trapping.Again : trapping.All) checker.OnTrapped(Run, cpu, e.Frame);
         };
-        Checker[] stepping = [.. _checkers.Where(c => c.WantsSteps)];
-        if (stepping.Length == 0) return;
+        var stepping = Watching.Of(_checkers.Where(c => c.WantsSteps));
+        if (stepping.All.Length == 0) return;
         events.Stepped += e =>
         {
-            foreach (var checker in stepping) checker.OnStep(Run, Machine.Cpus[e.Cpu.Index], e.Routine, e.Step);
+            foreach (var checker in _isRepeating ? stepping.Again : stepping.All) checker.OnStep(Run, Run.CpuArray[e.Cpu.Index], e.Routine, e.Step);
         };
     }
 
     /// <summary>The checkers that look at an event: a search raises millions of each, and most checkers look at one or two kinds.</summary>
-    private Checker[] WhoOverride(string method) => [.. _checkers.Where(c => c.GetType().GetMethod(method)!.DeclaringType != typeof(Checker))];
+    private Watching WhoOverride(string method) => Watching.Of(_checkers.Where(c => c.GetType().GetMethod(method)!.DeclaringType != typeof(Checker)));
+
+    /// <summary>Checkers that look at one kind of event, and those of them that must be told again of what they have seen in another execution.</summary>
+    private sealed record Watching(Checker[] All, Checker[] Again)
+    {
+        public static Watching Of(IEnumerable<Checker> checkers)
+        {
+            Checker[] all = [.. checkers];
+            return new(all, [.. all.Where(c => c.RemembersEvents)]);
+        }
+    }
 
     /// <summary>Hands the machine's questions to whichever search is at work, and writes the answers down.</summary>
     private sealed class SearchChoices : IChoiceSource
