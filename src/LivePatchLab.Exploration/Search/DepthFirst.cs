@@ -23,8 +23,10 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
     private readonly Stack<DepthFirstNode> _spare = new();
     private readonly List<Transition> _actors = [];
 
-    /// <summary>The bits of the nodes of the stack, side by side: most pairs are told apart by these alone.</summary>
-    private ulong[] _touched = new ulong[64], _written = new ulong[64];
+    private readonly ThingBits _bits = new();
+
+    /// <summary>What the nodes of the stack touched, and who it was, side by side: most pairs are told apart by these alone.</summary>
+    private (ulong Touched, ulong Written, int Actor)[] _path = new (ulong, ulong, int)[64];
 
     /// <summary>How many nodes of the stack are as they were in the execution before.</summary>
     private int _known;
@@ -76,7 +78,7 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
         }
 
         if (enabled.Count > DepthFirstNode.TransitionsMax) throw new InvalidOperationException($"{enabled.Count} transitions at once: depth-first search looks at {DepthFirstNode.TransitionsMax}");
-        var node = _spare.TryPop(out var spare) ? spare : new();
+        var node = _spare.TryPop(out var spare) ? spare : new(_bits);
         node.Restart(enabled);
         if (_depth > 0 && reduces) node.InheritSleep(_stack[_depth - 1]);
         var first = node.FirstAwake();
@@ -100,13 +102,8 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
         var node = _stack[_depth];
         node.Note(accesses);
         node.Actor = ActorOf(node.Transition);
-        if (_depth >= _touched.Length)
-        {
-            Array.Resize(ref _touched, 2 * _depth);
-            Array.Resize(ref _written, 2 * _depth);
-        }
-
-        (_touched[_depth], _written[_depth]) = (node.TouchedBits, node.WrittenBits);
+        if (_depth >= _path.Length) Array.Resize(ref _path, 2 * _depth);
+        _path[_depth] = (node.TouchedBits, node.WrittenBits, node.Actor);
         FindRaces(node);
     }
 
@@ -135,9 +132,10 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
         var (touched, written) = (node.TouchedBits, node.WrittenBits);
         for (var i = _depth - 1; i >= 0; i--)
         {
-            if (((_written[i] & touched) | (_touched[i] & written)) == 0) continue;
+            ref readonly var things = ref _path[i];
+            if (((things.Written & touched) | (things.Touched & written)) == 0 || things.Actor == node.Actor) continue;
             var earlier = _stack[i];
-            if (earlier.Actor == node.Actor || !earlier.ConflictsWith(node)) continue;
+            if (!earlier.ConflictsWith(node)) continue;
             if (!isRaceFound && !node.ComesAfter(earlier)) isRaceFound = earlier.TryWantInstead(node.Transition, isEnabledLater: node.Acquires && IsReleasedSince(i, node));
             node.JoinAfter(earlier);
         }
@@ -146,7 +144,7 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
     private DepthFirstNode? LastOf(int actor)
     {
         for (var i = _depth - 1; i >= 0; i--)
-            if (_stack[i].Actor == actor) return _stack[i];
+            if (_path[i].Actor == actor) return _stack[i];
         return null;
     }
 

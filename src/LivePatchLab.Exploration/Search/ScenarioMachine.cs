@@ -11,7 +11,11 @@ internal sealed class ScenarioMachine : IDisposable
     private readonly List<Transition> _enabled = [];
     private readonly Checker[] _checkers;
     private readonly MachineSnapshot _start;
-    private readonly Watching _patching;
+    private readonly Watching _patching, _fetching, _storing, _trapping, _stepping;
+
+    // Subscribed and unsubscribed in every execution, so made once.
+    private readonly DirtyFetchHandler _onFetched;
+    private readonly Action<StepEvent> _onStepped;
 
     public ScenarioMachine(Scenario scenario, FetchModel model)
     {
@@ -29,7 +33,12 @@ internal sealed class ScenarioMachine : IDisposable
         Run = new(Machine) { Patched = OnPatched };
         Checked = scenario.CheckedUnder(model);
         _checkers = [.. Checkers.For(Checked), .. scenario.MakeCheckers()];
+        (_onFetched, _onStepped) = (OnFetched, OnStepped);
         _patching = WhoOverride(nameof(Checker.OnPatched));
+        _fetching = WhoOverride(nameof(Checker.OnFetched));
+        _storing = WhoOverride(nameof(Checker.OnCodeStored));
+        _trapping = WhoOverride(nameof(Checker.OnTrapped));
+        _stepping = Watching.Of(_checkers.Where(c => c.WantsSteps));
         _start = Machine.TakeSnapshot();
         if (_checkers.Length > 0) Listen();
     }
@@ -88,10 +97,10 @@ internal sealed class ScenarioMachine : IDisposable
         Machine.Accesses!.KeepsAccesses = false;
         Run.Restart();
         _scenario.Begin(Run);
-        foreach (var site in Run.Sites) Machine.DeclareVolatile(site.Address, site.Length);
+        foreach (var site in Run.SiteSpan) Machine.DeclareVolatile(site.Address, site.Length);
         foreach (var checker in _checkers) checker.Begin(Run);
         Transitions = 0;
-        _isRepeating = false;
+        EndRepeating();
         if (!records && Performing is null) Repeat(search);
         Machine.Accesses.KeepsAccesses = search.WantsAccesses;
         var end = PerformAll(search);
@@ -115,6 +124,8 @@ internal sealed class ScenarioMachine : IDisposable
     private void Repeat(ISearch search)
     {
         _isRepeating = true;
+        if (_stepping.IsMutedWhenRepeating) Machine.Events.Stepped -= _onStepped;
+        if (_fetching.IsMutedWhenRepeating) Machine.Events.DirtyFetched -= _onFetched;
         for (; search.TryGoOnAsBefore(out var transition); Transitions++)
         {
             if (!Machine.CanPerform(transition)) throw new NotDeterministicException();
@@ -122,7 +133,16 @@ internal sealed class ScenarioMachine : IDisposable
             if (Machine.IsStopRequested) throw new NotDeterministicException();
         }
 
+        EndRepeating();
+    }
+
+    /// <summary>From here on everything is new.</summary>
+    private void EndRepeating()
+    {
+        if (!_isRepeating) return;
         _isRepeating = false;
+        if (_stepping.IsMutedWhenRepeating) Machine.Events.Stepped += _onStepped;
+        if (_fetching.IsMutedWhenRepeating) Machine.Events.DirtyFetched += _onFetched;
     }
 
     private ExecutionEnd PerformAll(ISearch search)
@@ -156,45 +176,40 @@ internal sealed class ScenarioMachine : IDisposable
         Run.Report(invariant, failure.Cpu, failure.Address, failure.Detail);
     }
 
+    private void Listen()
+    {
+        var events = Machine.Events;
+        if (_fetching.All.Length > 0) events.DirtyFetched += _onFetched;
+        if (_storing.All.Length > 0) events.CodeStored += OnCodeStored;
+        events.Trapped += OnTrapped;
+        if (_stepping.All.Length > 0) events.Stepped += _onStepped;
+    }
+
     private void OnPatched()
     {
         foreach (var checker in _isRepeating ? _patching.Again : _patching.All) checker.OnPatched(Run);
     }
 
-    private void Listen()
+    private void OnFetched(CpuId cpu, long clockCycles, GuestAddress rip, ReadOnlySpan<byte> bytes, FetchCoherence coherence)
     {
-        var events = Machine.Events;
-        var fetching = WhoOverride(nameof(Checker.OnFetched));
-        if (fetching.All.Length > 0)
-        {
-            events.DirtyFetched += (cpu, _, rip, bytes, _) =>
-            {
-                foreach (var checker in _isRepeating ? fetching.Again : fetching.All) checker.OnFetched(Run, Run.CpuArray[cpu.Index], rip, bytes);
-            };
-        }
+        foreach (var checker in _isRepeating ? _fetching.Again : _fetching.All) checker.OnFetched(Run, Run.CpuArray[cpu.Index], rip, bytes);
+    }
 
-        var storing = WhoOverride(nameof(Checker.OnCodeStored));
-        if (storing.All.Length > 0)
-        {
-            events.CodeStored += e =>
-            {
-                foreach (var checker in _isRepeating ? storing.Again : storing.All) checker.OnCodeStored(Run, Run.CpuArray[e.Cpu.Index], e.Address, e.Length);
-            };
-        }
+    private void OnCodeStored(CodeStoredEvent e)
+    {
+        foreach (var checker in _isRepeating ? _storing.Again : _storing.All) checker.OnCodeStored(Run, Run.CpuArray[e.Cpu.Index], e.Address, e.Length);
+    }
 
-        var trapping = WhoOverride(nameof(Checker.OnTrapped));
-        events.Trapped += e =>
-        {
-            var cpu = Run.CpuArray[e.Cpu.Index];
-            Run.NoteTrapped(cpu, e.Frame);
-            foreach (var checker in _isRepeating ? trapping.Again : trapping.All) checker.OnTrapped(Run, cpu, e.Frame);
-        };
-        var stepping = Watching.Of(_checkers.Where(c => c.WantsSteps));
-        if (stepping.All.Length == 0) return;
-        events.Stepped += e =>
-        {
-            foreach (var checker in _isRepeating ? stepping.Again : stepping.All) checker.OnStep(Run, Run.CpuArray[e.Cpu.Index], e.Routine, e.Step);
-        };
+    private void OnTrapped(TrapEvent e)
+    {
+        var cpu = Run.CpuArray[e.Cpu.Index];
+        Run.NoteTrapped(cpu, e.Frame);
+        foreach (var checker in _isRepeating ? _trapping.Again : _trapping.All) checker.OnTrapped(Run, cpu, e.Frame);
+    }
+
+    private void OnStepped(StepEvent e)
+    {
+        foreach (var checker in _isRepeating ? _stepping.Again : _stepping.All) checker.OnStep(Run, Run.CpuArray[e.Cpu.Index], e.Routine, e.Step);
     }
 
     /// <summary>The checkers that look at an event: a search raises millions of each, and most checkers look at one or two kinds.</summary>
@@ -203,6 +218,8 @@ internal sealed class ScenarioMachine : IDisposable
     /// <summary>Checkers that look at one kind of event, and those of them that must be told again of what they have seen in another execution.</summary>
     private sealed record Watching(Checker[] All, Checker[] Again)
     {
+        public bool IsMutedWhenRepeating { get; } = All.Length > 0 && Again.Length == 0;
+
         public static Watching Of(IEnumerable<Checker> checkers)
         {
             Checker[] all = [.. checkers];
