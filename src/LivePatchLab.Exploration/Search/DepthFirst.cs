@@ -25,8 +25,8 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
 
     private readonly ThingBits _bits = new();
 
-    /// <summary>What the nodes of the stack touched, and who it was, side by side: most pairs are told apart by these alone.</summary>
-    private (ulong Touched, ulong Written, int Actor)[] _path = new (ulong, ulong, int)[64];
+    /// <summary>The nodes of the stack in short, side by side: most of them need not be looked at to know that they are no race.</summary>
+    private PathEntry[] _path = new PathEntry[64];
 
     /// <summary>How many nodes of the stack are as they were in the execution before.</summary>
     private int _known;
@@ -103,8 +103,8 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
         node.Note(accesses);
         node.Actor = ActorOf(node.Transition);
         if (_depth >= _path.Length) Array.Resize(ref _path, 2 * _depth);
-        _path[_depth] = (node.TouchedBits, node.WrittenBits, node.Actor);
         FindRaces(node);
+        _path[_depth] = new(node.TouchedBits, node.WrittenBits, node.Actor, node.Stamp, node.Releases);
     }
 
     public void End(ExecutionEnd end)
@@ -129,14 +129,17 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
         node.BeginClock(LastOf(node.Actor), _actors.Count);
         if (node.Acquires) AcquireReleased(node);
         var isRaceFound = false;
+
+        // Clocks hold all that a transition comes after: what one of them holds already has nothing to add to it.
         var (touched, written) = (node.TouchedBits, node.WrittenBits);
         for (var i = _depth - 1; i >= 0; i--)
         {
-            ref readonly var things = ref _path[i];
-            if (((things.Written & touched) | (things.Touched & written)) == 0 || things.Actor == node.Actor) continue;
+            ref readonly var entry = ref _path[i];
+            if (((entry.Written & touched) | (entry.Touched & written)) == 0 || node.CameAfter(entry.Actor, entry.Stamp)) continue;
+            if (isRaceFound && node.ComesAfter(entry.Actor, entry.Stamp)) continue;
             var earlier = _stack[i];
             if (!earlier.ConflictsWith(node)) continue;
-            if (!isRaceFound && !node.ComesAfter(earlier)) isRaceFound = earlier.TryWantInstead(node.Transition, isEnabledLater: node.Acquires && IsReleasedSince(i, node));
+            if (!isRaceFound) isRaceFound = earlier.TryWantInstead(node.Transition, isEnabledLater: node.Acquires && IsReleasedSince(i, node));
             node.JoinAfter(earlier);
         }
     }
@@ -152,14 +155,17 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
     private bool IsReleasedSince(int depth, DepthFirstNode node)
     {
         for (var i = _depth - 1; i > depth; i--)
-            if (_stack[i].Releases && _stack[i].ReleasesTo(node)) return true;
+            if (_path[i].Releases && _stack[i].ReleasesTo(node)) return true;
         return false;
     }
 
     private void AcquireReleased(DepthFirstNode node)
     {
         for (var i = _depth - 1; i >= 0; i--)
-            if (_stack[i].Releases && _stack[i].ReleasesTo(node)) node.JoinBefore(_stack[i]);
+        {
+            ref readonly var entry = ref _path[i];
+            if (entry.Releases && !node.CameAfter(entry.Actor, entry.Stamp) && _stack[i].ReleasesTo(node)) node.JoinBefore(_stack[i]);
+        }
     }
 
     private bool MoveOn()
@@ -179,4 +185,12 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
 
         return false;
     }
+
+    /// <summary>A node of the stack in short.</summary>
+    /// <param name="Touched">What its transition touched, by <see cref="ThingBits"/>.</param>
+    /// <param name="Written">What it wrote.</param>
+    /// <param name="Actor">Whose it was.</param>
+    /// <param name="Stamp">Which of its actor's it was, from 1.</param>
+    /// <param name="Releases">True when it has handed something on.</param>
+    private readonly record struct PathEntry(ulong Touched, ulong Written, int Actor, int Stamp, bool Releases);
 }

@@ -132,7 +132,14 @@ internal sealed class DepthFirstNode(ThingBits bits)
 
     public void JoinAfter(DepthFirstNode earlier) => Join(_clock, earlier);
 
-    public bool ComesAfter(DepthFirstNode earlier) => _before[earlier.Actor] >= earlier._clock[earlier.Actor];
+    /// <summary>Which of its actor's transitions this is, from 1.</summary>
+    public int Stamp => _clock[Actor];
+
+    /// <summary>True when a transition of an actor comes before this one whatever they touch: by program order, or because something was handed on.</summary>
+    public bool CameAfter(int actor, int stamp) => _before[actor] >= stamp;
+
+    /// <summary>The same, conflicts that were found so far included.</summary>
+    public bool ComesAfter(int actor, int stamp) => _clock[actor] >= stamp;
 
     /// <summary>
     /// Here another transition is to be tried too: the given one, or, where it cannot be done here, everything that can. False where it could be done but for
