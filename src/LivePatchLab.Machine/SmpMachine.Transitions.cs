@@ -10,6 +10,7 @@ public sealed unsafe partial class SmpMachine
     private long _acts;
     private bool _hasArmed;
     private readonly HashSet<ulong> _volatileLines = [];
+    private readonly List<ulong> _undeclaredLines = [];
 
     /// <summary>How stores of kernel variables reach the other CPUs.</summary>
     public MemoryOrder MemoryOrder { get; }
@@ -59,6 +60,16 @@ public sealed unsafe partial class SmpMachine
         for (var line = address.Value & ~63UL; line < address.Value + (ulong)length; line += 64) _volatileLines.Add(line);
     }
 
+    /// <summary>
+    /// Lines that were stored to and had not been named are taken for code that never changes again, as at first. What lies in them is done step by step once it is
+    /// known to change; so whoever wants an execution to depend on nothing that another has shown forgets it in between.
+    /// </summary>
+    public void ForgetUndeclaredStores()
+    {
+        foreach (var line in _undeclaredLines) _volatileLines.Remove(line);
+        _undeclaredLines.Clear();
+    }
+
     /// <summary>What can be done next: in the order of the CPUs, and what need not happen behind what must.</summary>
     public void CollectTransitions(List<Transition> into)
     {
@@ -97,7 +108,11 @@ public sealed unsafe partial class SmpMachine
         // Who serialises before the store may still see the old bytes, who does so after it may not: the order of the two counts.
         foreach (var other in _cpus) log.Read(AccessLog.FloorOf(other.Id.Index));
         for (var line = address.Value & ~63UL; line < address.Value + (ulong)length; line += 64)
-            if (_volatileLines.Add(line)) UndeclaredStores++;
+        {
+            if (!_volatileLines.Add(line)) continue;
+            _undeclaredLines.Add(line);
+            UndeclaredStores++;
+        }
     }
 
     private static void MoveOptionalsBack(List<Transition> transitions)

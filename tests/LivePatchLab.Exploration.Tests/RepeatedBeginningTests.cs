@@ -52,6 +52,27 @@ public sealed class RepeatedBeginningTests
         Conflict(bits, new(50, AccessKind.Read), new(50, AccessKind.Read)).ShouldBeFalse();
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void An_execution_drawn_by_seed_is_the_same_whichever_were_run_before(bool forgets)
+    {
+        var walk = new RandomWalk().Begin(new(1));
+        using var used = new ScenarioMachine(new UndeclaredStoreScenario(), FetchModel.SdmWorst) { ForgetsStores = forgets };
+        var differences = 0;
+        for (var i = 0; i < 32; i++)
+        {
+            using var fresh = new ScenarioMachine(new UndeclaredStoreScenario(), FetchModel.SdmWorst) { ForgetsStores = forgets };
+            walk.TryBegin(i);
+            used.Execute(walk, records: false);
+            walk.TryBegin(i);
+            fresh.Execute(walk, records: false);
+            if (used.Transitions != fresh.Transitions) differences++;
+        }
+
+        (differences == 0).ShouldBe(forgets);
+    }
+
     private static bool Conflict(ThingBits bits, Access a, Access b) => Of(bits, [a]).ConflictWith(Of(bits, [b]), bits);
 
     private static TouchedThings Of(ThingBits bits, Access[] accesses)
@@ -80,6 +101,27 @@ public sealed class RepeatedBeginningTests
         public override void Begin(ScenarioRun run) => watched.Begin(run);
 
         public override IEnumerable<Checker> MakeCheckers() => [new Watcher(remembers, told)];
+    }
+
+    /// <summary>A CPU runs through code that another stores to, and nobody has named it a site.</summary>
+    private sealed class UndeclaredStoreScenario : SmallScenario
+    {
+        public override string Name => "undeclared store";
+
+        public override Invariants CheckedUnder(FetchModel model) => Invariants.None;
+
+        public override void LayOut(SmpMachine machine)
+        {
+            base.LayOut(machine);
+            machine.Memory.Load(Code, [0x90, 0x90, 0x90, 0x90, 0x0f, 0x05]); // four nops; syscall
+        }
+
+        public override void Begin(ScenarioRun run)
+        {
+            run.Machine.SystemCall = cpu => cpu.StopGuest();
+            run.Machine.Cpus[0].Start("poke", [new PatchContext(run.Kernel, run.Machine.Cpus[0]).TextPoke(Code, new byte[] { 0x90 })]);
+            run.Machine.Cpus[1].StartGuest(Code, Stack + 1024);
+        }
     }
 
     private sealed class Watcher(bool remembers, List<Told> all) : Checker

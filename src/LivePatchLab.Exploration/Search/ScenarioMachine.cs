@@ -82,6 +82,12 @@ internal sealed class ScenarioMachine : IDisposable
     /// <summary>What every decision of the execution that ran last was, where it was asked for.</summary>
     public DecisionList Decisions => new(_choices.Recorded);
 
+    /// <summary>
+    /// True where each execution must be the same whichever were run before it, as where threads share them. An exhaustive search keeps what it has learnt of the code that
+    /// changes, for it looks at every execution in the light of the others.
+    /// </summary>
+    public bool ForgetsStores { get; init; }
+
     /// <summary>Told before each transition; for those who look at one execution closely.</summary>
     public Action<Transition>? Performing { get; set; }
 
@@ -94,6 +100,7 @@ internal sealed class ScenarioMachine : IDisposable
     {
         _choices.Begin(search, records);
         Machine.Restore(_start);
+        if (ForgetsStores) Machine.ForgetUndeclaredStores();
         Machine.Accesses!.KeepsAccesses = false;
         Run.Restart();
         _scenario.Begin(Run);
