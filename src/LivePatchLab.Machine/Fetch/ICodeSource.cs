@@ -7,7 +7,7 @@ internal interface ICodeSource
     bool IsDirty(GuestAddress address);
 
     /// <summary>True when fetching from clean lines leaves nothing behind, so that it can be left to memory.</summary>
-    bool FetchesCleanPlainly { get; }
+    bool FetchesCleanPlainly => false;
 
     /// <summary>
     /// Starts one instruction fetch of a CPU. The bytes are then asked one by one, in order, and a version is chosen for a
