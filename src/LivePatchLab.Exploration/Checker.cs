@@ -15,6 +15,11 @@ public abstract class Checker
     /// <summary>True for one that looks at <see cref="OnStep"/>; telling it of steps takes time.</summary>
     public virtual bool WantsSteps => false;
 
+    /// <summary>
+    /// False for one that forgets each event once it has looked at it: then it is not told again of how an execution begins that begins as another did before.
+    /// </summary>
+    public virtual bool RemembersEvents => true;
+
     /// <summary>A new execution has been set up; nothing has run yet.</summary>
     public virtual void Begin(ScenarioRun run)
     {

@@ -75,7 +75,7 @@ public sealed record ExplorationPlan
         var started = Stopwatch.GetTimestamp();
         var outcome = new Searcher(MakeScenario, Model, Strategy, Seed, ExecutionsMax).Run(cancellation, progress);
         var searchSeconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
-        using var machine = new ScenarioMachine(MakeScenario(), Model);
+        using var machine = new ScenarioMachine(MakeScenario(), Model) { ForgetsStores = Strategy.IsRandom };
         var counterexample = outcome.Violating is { } found ? Explain(machine, found, outcome) : null;
         var control = counterexample is null && MakeControl is not null ? (this with { MakeScenario = MakeControl, MakeControl = null }).Run(cancellation, progress) : null;
         var (verdict, reason) = Judge(outcome, control);

@@ -121,8 +121,8 @@ public sealed class ScenarioRun
             // Whether a CPU can still be given old code depends on whether it has serialised before this or after it.
             if (cpu.Machine.Accesses is { } log)
             {
-                foreach (var other in cpu.Machine.Cpus) log.ReadFloorOf(other);
-                foreach (var site in run.Sites) log.ReadLines(site.Address, site.Length);
+                foreach (var other in run.CpuArray) log.ReadFloorOf(other);
+                foreach (var site in run.SiteSpan) log.ReadLines(site.Address, site.Length);
             }
 
             run.IsPatched = true;

@@ -119,10 +119,18 @@ public sealed unsafe partial class Cpu
         for (var i = 0; i < _armed.Count; i++)
         {
             var armed = _armed[i];
-            if (armed.IsNmi ? !IsNmiBlocked : InterruptsEnabled)
+            if (CanTake(armed))
                 into.Add(new(Id, armed.IsNmi ? TransitionKind.TakeNmi : TransitionKind.TakeInterrupt, armed.Slot));
         }
     }
+
+    internal bool CanPerform(Transition transition) => transition.Kind switch
+    {
+        TransitionKind.Step => CanStep,
+        TransitionKind.TakeIpi => Activity != CpuActivity.Parked && _pendingIpis.Count > 0 && InterruptsEnabled,
+        TransitionKind.Drain => Activity != CpuActivity.Parked && _storeBuffer.CanDrain(transition.Slot, Machine.MemoryOrder),
+        _ => Activity != CpuActivity.Parked && CanTakeArmed(transition.Slot),
+    };
 
     internal void Perform(Transition transition)
     {
@@ -152,6 +160,15 @@ public sealed unsafe partial class Cpu
     }
 
     private bool CanStep => _routines.Count > 0 ? !_routines[^1].IsBlocked && !(_routines[^1].Kind == RoutineKind.GuestCall && IsSpinning) : Activity == CpuActivity.Guest && !IsSpinning;
+
+    private bool CanTake(ArmedInterrupt armed) => armed.IsNmi ? !IsNmiBlocked : InterruptsEnabled;
+
+    private bool CanTakeArmed(int slot)
+    {
+        foreach (var armed in _armed)
+            if (armed.Slot == slot) return CanTake(armed);
+        return false;
+    }
 
     private bool RunsGuest => _routines.Count > 0 ? _routines[^1].Kind == RoutineKind.GuestCall : Activity == CpuActivity.Guest;
 

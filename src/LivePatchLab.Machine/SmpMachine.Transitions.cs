@@ -10,6 +10,7 @@ public sealed unsafe partial class SmpMachine
     private long _acts;
     private bool _hasArmed;
     private readonly HashSet<ulong> _volatileLines = [];
+    private readonly List<ulong> _undeclaredLines = [];
 
     /// <summary>How stores of kernel variables reach the other CPUs.</summary>
     public MemoryOrder MemoryOrder { get; }
@@ -45,7 +46,7 @@ public sealed unsafe partial class SmpMachine
         Versions.Reset();
         snapshot.RestoreMemory(Memory);
         Array.Clear(TrapHandlers);
-        Accounts.Restart(0);
+        Accounts.Recycle(0);
         foreach (var cpu in _cpus)
         {
             snapshot.RestoreState(cpu);
@@ -59,6 +60,16 @@ public sealed unsafe partial class SmpMachine
         for (var line = address.Value & ~63UL; line < address.Value + (ulong)length; line += 64) _volatileLines.Add(line);
     }
 
+    /// <summary>
+    /// Lines that were stored to and had not been named are taken for code that never changes again, as at first. What lies in them is done step by step once it is
+    /// known to change; so whoever wants an execution to depend on nothing that another has shown forgets it in between.
+    /// </summary>
+    public void ForgetUndeclaredStores()
+    {
+        foreach (var line in _undeclaredLines) _volatileLines.Remove(line);
+        _undeclaredLines.Clear();
+    }
+
     /// <summary>What can be done next: in the order of the CPUs, and what need not happen behind what must.</summary>
     public void CollectTransitions(List<Transition> into)
     {
@@ -67,22 +78,16 @@ public sealed unsafe partial class SmpMachine
         if (_hasArmed && into.Count > 1) MoveOptionalsBack(into);
     }
 
+    /// <summary>True when this is one of the things that can be done next: what <see cref="CollectTransitions"/> would say, for less.</summary>
+    public bool CanPerform(Transition transition) => _cpus[transition.Cpu.Index].CanPerform(transition);
+
     /// <summary>Does one of them; <see cref="Accesses"/> tells afterwards what it touched.</summary>
     public void Perform(Transition transition)
     {
         Accesses!.Clear();
         var cpu = _cpus[transition.Cpu.Index];
         if (cpu.ClockCycles < _nowCycles) cpu.ClockCycles = _nowCycles;
-        _running = cpu.Id.Index;
-        try
-        {
-            cpu.Perform(transition);
-        }
-        finally
-        {
-            _running = NoCpu;
-        }
-
+        cpu.Perform(transition);
         _nowCycles = cpu.ClockCycles;
     }
 
@@ -103,7 +108,11 @@ public sealed unsafe partial class SmpMachine
         // Who serialises before the store may still see the old bytes, who does so after it may not: the order of the two counts.
         foreach (var other in _cpus) log.Read(AccessLog.FloorOf(other.Id.Index));
         for (var line = address.Value & ~63UL; line < address.Value + (ulong)length; line += 64)
-            if (_volatileLines.Add(line)) UndeclaredStores++;
+        {
+            if (!_volatileLines.Add(line)) continue;
+            _undeclaredLines.Add(line);
+            UndeclaredStores++;
+        }
     }
 
     private static void MoveOptionalsBack(List<Transition> transitions)

@@ -94,7 +94,7 @@ public sealed class PatchRecordingTests
         SiteLoop.Start(lab, cpu: 1);
         var trace = Plan.Trace(lab);
         trace.SiteBytes.Versions.Select(version => version.Bytes).ShouldBe(trace.SiteHistory);
-        trace.SiteBytes.Versions.Sum(version => version.Fetches.Sum(fetch => fetch.Count)).ShouldBe(trace.Rows.Sum(row => row.Cells.Count(cell => cell?.Kind == TraceKind.SiteInstruction)));
+        trace.SiteBytes.Versions.Sum(version => version.Fetches.Sum(fetch => fetch.Count)).ShouldBe(trace.Rows.Sum(row => row.Cells.Count(cell => cell?.Kind == TraceCellKind.SiteInstruction)));
         trace.SiteBytes.Versions[^1].Fetches.ShouldContain(fetch => fetch.Cpu == new CpuId(1) && fetch.Bytes.StartsWith("e8"));
     }
 

@@ -35,8 +35,8 @@ public sealed class PatchTraceTests
         var trace = Plan.Trace(lab);
         trace.Rows.Select(row => row.ClockCycles).ShouldBe(trace.Rows.Select(row => row.ClockCycles).Order());
         var other = trace.Rows.Select(row => row.Cells[1]).OfType<TraceCell>().ToList();
-        other.Count(cell => cell.Kind == TraceKind.Trap).ShouldBe((int)trace.Run.Int3Hits);
-        other.Count(cell => cell.Kind == TraceKind.Ipi).ShouldBe((int)trace.Run.Ipis);
+        other.Count(cell => cell.Kind == TraceCellKind.Trap).ShouldBe((int)trace.Run.Int3Hits);
+        other.Count(cell => cell.Kind == TraceCellKind.Ipi).ShouldBe((int)trace.Run.Ipis);
         other.ShouldContain(cell => cell.Text == "e8 be 0f 00 00  call ftrace_caller");
         trace.Rows.Count(row => row.Cells[0]?.Text == "run_sync").ShouldBe(3);
         trace.Brief().Rows.Count.ShouldBeLessThan(trace.Rows.Count);

@@ -3,7 +3,7 @@ using LivePatchLab.Patching;
 namespace LivePatchLab.Experiments;
 
 /// <summary>What a CPU did at one moment of a trace.</summary>
-public enum TraceKind
+public enum TraceCellKind
 {
     /// <summary>A guest instruction elsewhere.</summary>
     Instruction,
@@ -27,7 +27,7 @@ public enum TraceKind
 /// <param name="IsStale">For a site's instruction: it is not what memory holds now.</param>
 /// <param name="IsTorn">For a site's instruction: it is neither the old one, nor the new one, nor INT3.</param>
 /// <param name="Bytes">For a site's instruction: the bytes that this CPU was given.</param>
-public sealed record TraceCell(TraceKind Kind, string Text, bool IsStale = false, bool IsTorn = false, string? Bytes = null);
+public sealed record TraceCell(TraceCellKind Kind, string Text, bool IsStale = false, bool IsTorn = false, string? Bytes = null);
 
 /// <summary>What happened at one clock: at most one thing a CPU.</summary>
 /// <param name="ClockCycles">The clock at which it began.</param>
@@ -36,7 +36,7 @@ public sealed record TraceCell(TraceKind Kind, string Text, bool IsStale = false
 public sealed record TraceRow(long ClockCycles, IReadOnlyList<TraceCell?> Cells, string SiteBytes)
 {
     /// <summary>True when there is nothing but guest instructions away from the site.</summary>
-    public bool IsQuiet => Cells.All(c => c is null or { Kind: TraceKind.Instruction });
+    public bool IsQuiet => Cells.All(c => c is null or { Kind: TraceCellKind.Instruction });
 }
 
 /// <summary>A patching operation step by step: what each CPU did, and the site's bytes after each step.</summary>
@@ -74,7 +74,7 @@ public sealed record PatchTrace(PatchRun Run, PatchSite Site, IReadOnlyList<Trac
             foreach (var row in Rows)
             {
                 // In a row that changes the site, the CPU that did a step is the one that stored.
-                var writer = row.Cells.Index().FirstOrDefault(each => each.Item?.Kind == TraceKind.Step).Index;
+                var writer = row.Cells.Index().FirstOrDefault(each => each.Item?.Kind == TraceCellKind.Step).Index;
                 bytes.Store(row.ClockCycles, new(writer), row.SiteBytes);
                 foreach (var (cpu, cell) in row.Cells.Index())
                     if (cell?.Bytes is { } fetched) bytes.Fetch(new(cpu), fetched);

@@ -14,14 +14,14 @@ public sealed record SiteFetch(CpuId Cpu, string Bytes, long Count);
 /// <param name="Writer">Who stored it; null for what was there.</param>
 /// <param name="Bytes">As hexadecimal pairs.</param>
 /// <param name="Fetches">What the CPUs were given meanwhile.</param>
-public sealed record SiteVersion(long StartCycles, CpuId? Writer, string Bytes, IReadOnlyList<SiteFetch> Fetches);
+public sealed record SiteBytesVersion(long StartCycles, CpuId? Writer, string Bytes, IReadOnlyList<SiteFetch> Fetches);
 
 /// <summary>A site's bytes over time: what was written when and by whom, and which CPU still saw what.</summary>
 /// <param name="Site">The site.</param>
 /// <param name="Costs">What the cycles stand for.</param>
 /// <param name="Versions">In the order of the stores.</param>
 /// <param name="FetchesOfCleanCode">Whether fetches that no store could make ambiguous were counted as well.</param>
-public sealed record SiteBytes(PatchSite Site, CostModel Costs, IReadOnlyList<SiteVersion> Versions, bool FetchesOfCleanCode)
+public sealed record SiteBytes(PatchSite Site, CostModel Costs, IReadOnlyList<SiteBytesVersion> Versions, bool FetchesOfCleanCode)
 {
     public override string ToString() => $"{Site.Address}: {string.Join(" -> ", Versions.Select(version => version.Bytes))}";
 }
@@ -47,7 +47,7 @@ internal sealed class SiteBytesBuilder(PatchSite site, CostModel costs, bool fet
 
     public SiteBytes Build() => new(site, costs,
     [
-        .. _versions.Zip(_fetches, (version, fetches) => new SiteVersion(version.StartCycles, version.Writer, version.Bytes,
+        .. _versions.Zip(_fetches, (version, fetches) => new SiteBytesVersion(version.StartCycles, version.Writer, version.Bytes,
             [.. fetches.OrderBy(each => each.Key.Cpu.Index).ThenByDescending(each => each.Value).Select(each => new SiteFetch(each.Key.Cpu, each.Key.Bytes, each.Value))])),
     ], fetchesOfCleanCode);
 }

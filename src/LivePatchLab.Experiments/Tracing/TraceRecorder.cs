@@ -60,7 +60,7 @@ internal sealed class TraceRecorder : IDisposable
         // The mark that ends the last phase; and steps that take no time here and show nothing are no news.
         if (e.Step is PhaseMark { Phase: "" }) _patcherIsDone = true;
         if (e.Step is PhaseMark { Phase: "" } or Delay { Cycles: 0 }) return;
-        Add(e.Cpu, e.ClockCycles, new(TraceKind.Step, e.Step.Describe()));
+        Add(e.Cpu, e.ClockCycles, new(TraceCellKind.Step, e.Step.Describe()));
     }
 
     private void OnTrap(TrapEvent e)
@@ -70,10 +70,10 @@ internal sealed class TraceRecorder : IDisposable
         if (_fetched[e.Cpu.Index] is { } fetch) AddInstruction(e.Cpu, e.ClockCycles, fetch.Rip);
         var from = isBreakpoint ? e.Frame.Rip - 1 : e.Frame.Rip;
         var clock = isBreakpoint ? e.ClockCycles - _lab.Machine.Costs.BreakpointEntry.Cycles : e.ClockCycles;
-        Add(e.Cpu, clock, new(TraceKind.Trap, $"{e.Frame.Vector.Mnemonic()}{(from == _site.Address ? " at the site" : $" at {from}")}"));
+        Add(e.Cpu, clock, new(TraceCellKind.Trap, $"{e.Frame.Vector.Mnemonic()}{(from == _site.Address ? " at the site" : $" at {from}")}"));
     }
 
-    private void OnIpi(IpiEvent e) => Add(e.To, e.ClockCycles, new(TraceKind.Ipi, $"IPI from {e.From}: {e.Function.Name}"));
+    private void OnIpi(IpiEvent e) => Add(e.To, e.ClockCycles, new(TraceCellKind.Ipi, $"IPI from {e.From}: {e.Function.Name}"));
 
     private void OnCodeStored(CodeStoredEvent e)
     {
@@ -94,8 +94,8 @@ internal sealed class TraceRecorder : IDisposable
         if (_patcherIsDone && (!isSite || cpu.Index == 0 || ++_visitsAfterwards[cpu.Index] > VisitsAfterwards)) return;
         var (own, text) = _instructions.Of(rip, bytes);
         Add(cpu, clockCycles, isSite
-            ? new(TraceKind.SiteInstruction, $"{PatchTrace.Hex(own)}  {text}", !inMemory.AsSpan().StartsWith(own), IsTorn(own), PatchTrace.Hex(own))
-            : new(TraceKind.Instruction, text));
+            ? new(TraceCellKind.SiteInstruction, $"{PatchTrace.Hex(own)}  {text}", !inMemory.AsSpan().StartsWith(own), IsTorn(own), PatchTrace.Hex(own))
+            : new(TraceCellKind.Instruction, text));
     }
 
     private bool IsTorn(ReadOnlySpan<byte> bytes)

@@ -10,6 +10,8 @@ public sealed class FirstByteLast : Checker
 
     public override Invariants Invariant => Invariants.FirstByteLast;
 
+    public override bool RemembersEvents => false;
+
     public override void OnCodeStored(ScenarioRun run, Cpu cpu, GuestAddress address, int length)
     {
         Span<byte> code = stackalloc byte[LongestInstruction], oldest = stackalloc byte[LongestInstruction];

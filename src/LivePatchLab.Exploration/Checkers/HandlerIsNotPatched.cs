@@ -11,6 +11,8 @@ public sealed class HandlerIsNotPatched : Checker
 {
     public override Invariants Invariant => Invariants.HandlerIsNotPatched;
 
+    public override bool RemembersEvents => false;
+
     public override void OnTrapped(ScenarioRun run, Cpu cpu, TrapFrame frame)
     {
         if (frame.Vector == TrapVector.Breakpoint && cpu.HandledException == TrapVector.Breakpoint)

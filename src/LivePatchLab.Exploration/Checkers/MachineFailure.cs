@@ -20,7 +20,7 @@ internal sealed record MachineFailure(Invariants Invariant, Cpu Cpu, GuestAddres
         var machine = run.Machine;
         if (machine.Fault is { } fault) return new(InvariantOf(run, fault), machine.Cpus[fault.Cpu.Index], fault.Rip, Describe(fault));
         if (run.Kernel.Bug is { } bug) return new(InvariantOf(run.Kernel.BugKind), CpuOfBug(run), default, bug);
-        if (machine.IsStopRequested || machine.Cpus.FirstOrDefault(c => c.IsWaitingForever) is not { } waiting) return null;
+        if (machine.IsStopRequested || Array.Find(run.CpuArray, c => c.IsWaitingForever) is not { } waiting) return null;
         foreach (var site in run.Sites)
             if (waiting.IsSpinning && waiting.Rip == site.Address && !site.Guard.IsEmpty) return new(Invariants.EffectIsOldOrNew, waiting, site.Address, $"{waiting.Id} goes round in the guard at {site.Address} for ever");
         return new(Invariants.WaitsWithInterruptsOn, waiting, default, "deadlock: " + string.Join("; ", machine.Waiting()));

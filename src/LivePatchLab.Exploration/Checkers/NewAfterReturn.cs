@@ -10,6 +10,8 @@ public sealed class NewAfterReturn : Checker
 
     public override Invariants Invariant => Invariants.NewAfterReturn;
 
+    public override bool RemembersEvents => false;
+
     public override void OnPatched(ScenarioRun run)
     {
         Span<byte> bytes = stackalloc byte[LongestSite];

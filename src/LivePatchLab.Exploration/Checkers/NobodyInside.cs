@@ -12,6 +12,8 @@ public sealed class NobodyInside : Checker
 {
     public override Invariants Invariant => Invariants.NobodyInside;
 
+    public override bool RemembersEvents => false;
+
     public override void OnCodeStored(ScenarioRun run, Cpu cpu, GuestAddress address, int length)
     {
         foreach (var site in run.SiteSpan)

@@ -8,6 +8,8 @@ public sealed class NothingTorn : Checker
 {
     public override Invariants Invariant => Invariants.NothingTorn;
 
+    public override bool RemembersEvents => false;
+
     public override void OnFetched(ScenarioRun run, Cpu cpu, GuestAddress rip, ReadOnlySpan<byte> bytes)
     {
         foreach (var site in run.SiteSpan)

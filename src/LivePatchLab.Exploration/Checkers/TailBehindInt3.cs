@@ -10,6 +10,8 @@ public sealed class TailBehindInt3 : Checker
 {
     public override Invariants Invariant => Invariants.TailBehindInt3;
 
+    public override bool RemembersEvents => false;
+
     public override void OnCodeStored(ScenarioRun run, Cpu cpu, GuestAddress address, int length)
     {
         Span<byte> first = stackalloc byte[1];

@@ -11,6 +11,8 @@ public sealed class TrapsAreConsumed : Checker
 {
     public override Invariants Invariant => Invariants.TrapsAreConsumed;
 
+    public override bool RemembersEvents => false;
+
     public override void OnFetched(ScenarioRun run, Cpu cpu, GuestAddress rip, ReadOnlySpan<byte> bytes)
     {
         foreach (var site in run.SiteSpan)

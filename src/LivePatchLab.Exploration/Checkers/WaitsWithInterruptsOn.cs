@@ -11,6 +11,8 @@ public sealed class WaitsWithInterruptsOn : Checker
 {
     public override Invariants Invariant => Invariants.WaitsWithInterruptsOn;
 
+    public override bool RemembersEvents => false;
+
     public override bool WantsSteps => true;
 
     public override void OnStep(ScenarioRun run, Cpu cpu, KernelRoutine routine, KernelStep step)

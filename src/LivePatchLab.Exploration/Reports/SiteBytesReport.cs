@@ -9,7 +9,7 @@ namespace LivePatchLab.Exploration;
 /// <param name="Count">How many of them follow each other.</param>
 /// <param name="IsWhole">True when the whole instruction was of this version; false for a torn one.</param>
 /// <param name="IsStale">True when memory held a newer version by then.</param>
-public sealed record SiteFetch(TraceEntry Entry, int First, int Count, bool IsWhole, bool IsStale)
+public sealed record VersionFetch(TraceEntry Entry, int First, int Count, bool IsWhole, bool IsStale)
 {
     public override string ToString()
         => string.Create(CultureInfo.InvariantCulture, $"{Entry.Cpu} at {Entry.Ordinal}{(IsWhole ? "" : Count == 1 ? $", byte {First} only" : $", bytes {First} to {First + Count - 1} only")}{(IsStale ? " (stale)" : "")}");
@@ -20,7 +20,7 @@ public sealed record SiteFetch(TraceEntry Entry, int First, int Count, bool IsWh
 /// <param name="Instruction">The instruction that they begin with, disassembled.</param>
 /// <param name="Writer">The entry that wrote it; null for what was there at the start.</param>
 /// <param name="Fetches">Who was given bytes of it.</param>
-public sealed record SiteVersionReport(SiteVersion Version, string Instruction, TraceEntry? Writer, IReadOnlyList<SiteFetch> Fetches)
+public sealed record SiteVersionReport(SiteVersion Version, string Instruction, TraceEntry? Writer, IReadOnlyList<VersionFetch> Fetches)
 {
     /// <summary>"CPU0, text_poke_bp at 3", or "there at the start".</summary>
     public string WrittenBy => Writer is null
@@ -42,7 +42,7 @@ public sealed class SiteBytesReport
         Site = site;
         var versions = example.SiteHistory.Where(version => version.Site == site).ToArray();
         var entries = example.Entries.Where(entry => entry.Kind != TraceKind.Violation).GroupBy(entry => entry.Ordinal).ToDictionary(group => group.Key, group => group.First());
-        var fetches = versions.Select(_ => new List<SiteFetch>()).ToArray();
+        var fetches = versions.Select(_ => new List<VersionFetch>()).ToArray();
         foreach (var entry in example.Entries.Where(entry => entry.Fetched.Count > 0 && entry.Kind != TraceKind.Violation)) Assign(entry, versions, fetches);
         var text = new InstructionText(null);
         Versions = [.. versions.Select((version, i) => new SiteVersionReport(version, text.Of(site, [.. version.Bytes]).Text, entries.GetValueOrDefault(version.Ordinal), fetches[i]))];
@@ -75,7 +75,7 @@ public sealed class SiteBytesReport
     /// Finds the versions that an instruction's bytes came from: one for all of them where there is one, the newest such; else, from its first byte on, always
     /// the one that has the most of them in a row. So a torn fetch falls into as few pieces as can be, as it does where chunks are fetched whole.
     /// </summary>
-    private void Assign(TraceEntry entry, SiteVersion[] versions, List<SiteFetch>[] fetches)
+    private void Assign(TraceEntry entry, SiteVersion[] versions, List<VersionFetch>[] fetches)
     {
         var known = versions.Count(version => version.Ordinal < entry.Ordinal);
         var offset = entry.Rip - Site;

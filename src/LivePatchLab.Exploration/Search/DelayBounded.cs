@@ -29,6 +29,8 @@ public sealed class DelayBounded(int delays = 2) : IStrategy
 
         public bool IsExhaustive => true;
 
+        public bool WantsAccesses => false;
+
         public bool TryBegin(long ordinal)
         {
             if (ordinal > 0 && !MoveOn()) return false;

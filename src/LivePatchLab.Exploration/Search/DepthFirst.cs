@@ -23,6 +23,11 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
     private readonly Stack<DepthFirstNode> _spare = new();
     private readonly List<Transition> _actors = [];
 
+    private readonly ThingBits _bits = new();
+
+    /// <summary>The nodes of the stack in short, side by side: most of them need not be looked at to know that they are no race.</summary>
+    private PathEntry[] _path = new PathEntry[64];
+
     /// <summary>How many nodes of the stack are as they were in the execution before.</summary>
     private int _known;
     private int _depth;
@@ -31,6 +36,8 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
     public string Bound => reduces ? "all interleavings" : "all interleavings, one by one";
 
     public bool IsExhaustive => true;
+
+    public bool WantsAccesses => reduces;
 
     public bool TryBegin(long ordinal)
     {
@@ -47,6 +54,19 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
         _position = 0;
     }
 
+    public bool TryGoOnAsBefore(out Transition transition)
+    {
+        if (_depth + 1 >= _known)
+        {
+            transition = default;
+            return false;
+        }
+
+        _position = 0;
+        transition = _stack[++_depth].Transition;
+        return true;
+    }
+
     public int ChooseTransition(List<Transition> enabled)
     {
         _depth++;
@@ -58,7 +78,7 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
         }
 
         if (enabled.Count > DepthFirstNode.TransitionsMax) throw new InvalidOperationException($"{enabled.Count} transitions at once: depth-first search looks at {DepthFirstNode.TransitionsMax}");
-        var node = _spare.TryPop(out var spare) ? spare : new();
+        var node = _spare.TryPop(out var spare) ? spare : new(_bits);
         node.Restart(enabled);
         if (_depth > 0 && reduces) node.InheritSleep(_stack[_depth - 1]);
         var first = node.FirstAwake();
@@ -78,11 +98,13 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
 
     public void Performed(ReadOnlySpan<Access> accesses)
     {
-        if (_depth < _known) return;
+        if (!reduces || _depth < _known) return;
         var node = _stack[_depth];
         node.Note(accesses);
         node.Actor = ActorOf(node.Transition);
-        if (reduces) FindRaces(node);
+        if (_depth >= _path.Length) Array.Resize(ref _path, 2 * _depth);
+        FindRaces(node);
+        _path[_depth] = new(node.TouchedBits, node.WrittenBits, node.Actor, node.Stamp, node.Releases);
     }
 
     public void End(ExecutionEnd end)
@@ -107,20 +129,25 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
         node.BeginClock(LastOf(node.Actor), _actors.Count);
         if (node.Acquires) AcquireReleased(node);
         var isRaceFound = false;
+
+        // Clocks hold all that a transition comes after: what one of them holds already has nothing to add to it.
+        var (touched, written) = (node.TouchedBits, node.WrittenBits);
         for (var i = _depth - 1; i >= 0; i--)
         {
+            ref readonly var entry = ref _path[i];
+            if (((entry.Written & touched) | (entry.Touched & written)) == 0 || node.CameAfter(entry.Actor, entry.Stamp)) continue;
+            if (isRaceFound && node.ComesAfter(entry.Actor, entry.Stamp)) continue;
             var earlier = _stack[i];
-            if (earlier.Actor == node.Actor || !earlier.ConflictsWith(node)) continue;
-            if (!isRaceFound && !node.ComesAfter(earlier)) isRaceFound = earlier.TryWantInstead(node.Transition, isEnabledLater: node.Acquires && IsReleasedSince(i, node));
+            if (!earlier.ConflictsWith(node)) continue;
+            if (!isRaceFound) isRaceFound = earlier.TryWantInstead(node.Transition, isEnabledLater: node.Acquires && IsReleasedSince(i, node));
             node.JoinAfter(earlier);
         }
-
     }
 
     private DepthFirstNode? LastOf(int actor)
     {
         for (var i = _depth - 1; i >= 0; i--)
-            if (_stack[i].Actor == actor) return _stack[i];
+            if (_path[i].Actor == actor) return _stack[i];
         return null;
     }
 
@@ -128,14 +155,17 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
     private bool IsReleasedSince(int depth, DepthFirstNode node)
     {
         for (var i = _depth - 1; i > depth; i--)
-            if (_stack[i].Releases && _stack[i].ReleasesTo(node)) return true;
+            if (_path[i].Releases && _stack[i].ReleasesTo(node)) return true;
         return false;
     }
 
     private void AcquireReleased(DepthFirstNode node)
     {
         for (var i = _depth - 1; i >= 0; i--)
-            if (_stack[i].Releases && _stack[i].ReleasesTo(node)) node.JoinBefore(_stack[i]);
+        {
+            ref readonly var entry = ref _path[i];
+            if (entry.Releases && !node.CameAfter(entry.Actor, entry.Stamp) && _stack[i].ReleasesTo(node)) node.JoinBefore(_stack[i]);
+        }
     }
 
     private bool MoveOn()
@@ -155,4 +185,12 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
 
         return false;
     }
+
+    /// <summary>A node of the stack in short.</summary>
+    /// <param name="Touched">What its transition touched, by <see cref="ThingBits"/>.</param>
+    /// <param name="Written">What it wrote.</param>
+    /// <param name="Actor">Whose it was.</param>
+    /// <param name="Stamp">Which of its actor's it was, from 1.</param>
+    /// <param name="Releases">True when it has handed something on.</param>
+    private readonly record struct PathEntry(ulong Touched, ulong Written, int Actor, int Stamp, bool Releases);
 }

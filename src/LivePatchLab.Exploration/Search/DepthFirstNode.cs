@@ -3,7 +3,7 @@ using LivePatchLab.Machine;
 namespace LivePatchLab.Exploration;
 
 /// <summary>One state on the path of a depth-first search: what could be done in it, what has been, what is worth doing, and what the transition chosen last touched.</summary>
-internal sealed class DepthFirstNode
+internal sealed class DepthFirstNode(ThingBits bits)
 {
     public const int TransitionsMax = 64, ActorsMax = 64;
 
@@ -23,8 +23,11 @@ internal sealed class DepthFirstNode
     private ulong _wanted;
     private ulong _done;
 
-    /// <summary>One bit for each thing touched, and for each thing written, by the low bits of its number: two that do not meet here do not conflict.</summary>
-    private ulong _touchedBits, _writtenBits;
+    /// <summary>What the transition touched.</summary>
+    public ulong TouchedBits { get; private set; }
+
+    /// <summary>What it wrote of that.</summary>
+    public ulong WrittenBits { get; private set; }
 
     public int Chosen { get; private set; }
 
@@ -37,6 +40,8 @@ internal sealed class DepthFirstNode
     public bool Releases { get; private set; }
 
     private ReadOnlySpan<Access> Accesses => _accesses.AsSpan(0, _accessCount);
+
+    private TouchedThings Things => new(TouchedBits, WrittenBits, Accesses);
 
     public void Restart(List<Transition> enabled)
     {
@@ -86,12 +91,13 @@ internal sealed class DepthFirstNode
             Acquires |= access.Kind == AccessKind.Acquire;
             Releases |= access.Kind == AccessKind.Release;
             if (access.Kind > AccessKind.Write) continue;
-            _touchedBits |= BitOf(access.Thing);
-            if (access.Kind == AccessKind.Write) _writtenBits |= BitOf(access.Thing);
+            var bit = bits.Of(access.Thing);
+            TouchedBits |= bit;
+            if (access.Kind == AccessKind.Write) WrittenBits |= bit;
         }
     }
 
-    public bool ConflictsWith(DepthFirstNode other) => Conflict(_touchedBits, _writtenBits, Accesses, other._touchedBits, other._writtenBits, other.Accesses);
+    public bool ConflictsWith(DepthFirstNode other) => Things.ConflictWith(other.Things, bits);
 
     public void BeginClock(DepthFirstNode? previous, int actors)
     {
@@ -126,8 +132,14 @@ internal sealed class DepthFirstNode
 
     public void JoinAfter(DepthFirstNode earlier) => Join(_clock, earlier);
 
+    /// <summary>Which of its actor's transitions this is, from 1.</summary>
+    public int Stamp => _clock[Actor];
 
-    public bool ComesAfter(DepthFirstNode earlier) => _before[earlier.Actor] >= earlier._clock[earlier.Actor];
+    /// <summary>True when a transition of an actor comes before this one whatever they touch: by program order, or because something was handed on.</summary>
+    public bool CameAfter(int actor, int stamp) => _before[actor] >= stamp;
+
+    /// <summary>The same, conflicts that were found so far included.</summary>
+    public bool ComesAfter(int actor, int stamp) => _clock[actor] >= stamp;
 
     /// <summary>
     /// Here another transition is to be tried too: the given one, or, where it cannot be done here, everything that can. False where it could be done but for
@@ -168,11 +180,11 @@ internal sealed class DepthFirstNode
     public bool TryNextTransition()
     {
         _done |= 1UL << Chosen;
-        _sleep.Add(new(Transition, Accesses.ToArray(), _touchedBits, _writtenBits));
         for (var left = _wanted & ~_done; left != 0; left &= left - 1)
         {
             var next = System.Numerics.BitOperations.TrailingZeroCount(left);
             if (Sleeps(_enabled[next])) continue;
+            _sleep.Add(new(Transition, Accesses.ToArray(), TouchedBits, WrittenBits));
             Chosen = next;
             ForgetTransition();
             return true;
@@ -181,7 +193,7 @@ internal sealed class DepthFirstNode
         return false;
     }
 
-    private bool ConflictsWith(Sleeper sleeper) => Conflict(_touchedBits, _writtenBits, Accesses, sleeper.TouchedBits, sleeper.WrittenBits, sleeper.Accesses);
+    private bool ConflictsWith(Sleeper sleeper) => Things.ConflictWith(new(sleeper.TouchedBits, sleeper.WrittenBits, sleeper.Accesses), bits);
 
     private bool Sleeps(Transition transition)
     {
@@ -194,23 +206,8 @@ internal sealed class DepthFirstNode
     {
         _answers.Clear();
         _accessCount = 0;
-        _touchedBits = _writtenBits = 0;
+        TouchedBits = WrittenBits = 0;
         Acquires = Releases = false;
-    }
-
-    private static ulong BitOf(uint thing) => 1UL << (int)((thing ^ (thing >> 7) ^ (thing >> 19)) & 63);
-
-    private static bool Conflict(ulong touched, ulong written, ReadOnlySpan<Access> accesses, ulong otherTouched, ulong otherWritten, ReadOnlySpan<Access> otherAccesses)
-    {
-        if (((written & otherTouched) | (otherWritten & touched)) == 0) return false;
-        foreach (var a in accesses)
-        {
-            if (a.Kind > AccessKind.Write) continue;
-            foreach (var b in otherAccesses)
-                if (a.Thing == b.Thing && b.Kind <= AccessKind.Write && (a.Kind == AccessKind.Write || b.Kind == AccessKind.Write)) return true;
-        }
-
-        return false;
     }
 
     private static void Join(int[] clock, DepthFirstNode earlier)

@@ -42,6 +42,19 @@ public interface ISearch : IChoiceSource
     /// <summary>Goes back to the beginning of the execution that has just ended, to run it once more.</summary>
     void Repeat(long ordinal);
 
+    /// <summary>False for a search that does not look at what transitions touched: then nobody needs to write it down.</summary>
+    bool WantsAccesses => true;
+
+    /// <summary>
+    /// True while the execution begins as the one before it did: this transition comes next, and the search need not be shown what else could be done, nor told
+    /// what it touched. Choices that it leaves open are asked all the same.
+    /// </summary>
+    bool TryGoOnAsBefore(out Transition transition)
+    {
+        transition = default;
+        return false;
+    }
+
     /// <summary>Which of the transitions comes next, by index, or -1 to give the execution up. Asked where there is but one, too.</summary>
     int ChooseTransition(List<Transition> enabled);
 

@@ -33,6 +33,8 @@ public sealed class ProbabilisticConcurrencyTesting(int depth = 3) : IStrategy
 
         public bool IsExhaustive => false;
 
+        public bool WantsAccesses => false;
+
         public bool TryBegin(long ordinal)
         {
             _choices = new(seed.Derive((ulong)ordinal));

@@ -27,6 +27,8 @@ public sealed class RandomWalk : IStrategy
 
         public bool IsExhaustive => false;
 
+        public bool WantsAccesses => false;
+
         public bool TryBegin(long ordinal)
         {
             _choices = new(seed.Derive((ulong)ordinal));

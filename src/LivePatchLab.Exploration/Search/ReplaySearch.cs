@@ -12,6 +12,8 @@ internal sealed class ReplaySearch(DecisionList decisions) : ISearch
 
     public bool IsExhaustive => false;
 
+    public bool WantsAccesses => false;
+
     public bool TryBegin(long ordinal)
     {
         _position = 0;

@@ -11,6 +11,11 @@ internal sealed class ScenarioMachine : IDisposable
     private readonly List<Transition> _enabled = [];
     private readonly Checker[] _checkers;
     private readonly MachineSnapshot _start;
+    private readonly Watching _patching, _fetching, _storing, _trapping, _stepping;
+
+    // Subscribed and unsubscribed in every execution, so made once.
+    private readonly DirtyFetchHandler _onFetched;
+    private readonly Action<StepEvent> _onStepped;
 
     public ScenarioMachine(Scenario scenario, FetchModel model)
     {
@@ -28,6 +33,12 @@ internal sealed class ScenarioMachine : IDisposable
         Run = new(Machine) { Patched = OnPatched };
         Checked = scenario.CheckedUnder(model);
         _checkers = [.. Checkers.For(Checked), .. scenario.MakeCheckers()];
+        (_onFetched, _onStepped) = (OnFetched, OnStepped);
+        _patching = WhoOverride(nameof(Checker.OnPatched));
+        _fetching = WhoOverride(nameof(Checker.OnFetched));
+        _storing = WhoOverride(nameof(Checker.OnCodeStored));
+        _trapping = WhoOverride(nameof(Checker.OnTrapped));
+        _stepping = Watching.Of(_checkers.Where(c => c.WantsSteps));
         _start = Machine.TakeSnapshot();
         if (_checkers.Length > 0) Listen();
     }
@@ -62,11 +73,20 @@ internal sealed class ScenarioMachine : IDisposable
 
     public Invariants Checked { get; }
 
+    /// <summary>True while an execution begins as another did before.</summary>
+    private bool _isRepeating;
+
     /// <summary>Transitions of the execution that ran last.</summary>
     public int Transitions { get; private set; }
 
     /// <summary>What every decision of the execution that ran last was, where it was asked for.</summary>
     public DecisionList Decisions => new(_choices.Recorded);
+
+    /// <summary>
+    /// True where each execution must be the same whichever were run before it, as where threads share them. An exhaustive search keeps what it has learnt of the code that
+    /// changes, for it looks at every execution in the light of the others.
+    /// </summary>
+    public bool ForgetsStores { get; init; }
 
     /// <summary>Told before each transition; for those who look at one execution closely.</summary>
     public Action<Transition>? Performing { get; set; }
@@ -80,10 +100,16 @@ internal sealed class ScenarioMachine : IDisposable
     {
         _choices.Begin(search, records);
         Machine.Restore(_start);
+        if (ForgetsStores) Machine.ForgetUndeclaredStores();
+        Machine.Accesses!.KeepsAccesses = false;
         Run.Restart();
         _scenario.Begin(Run);
-        foreach (var site in Run.Sites) Machine.DeclareVolatile(site.Address, site.Length);
+        foreach (var site in Run.SiteSpan) Machine.DeclareVolatile(site.Address, site.Length);
         foreach (var checker in _checkers) checker.Begin(Run);
+        Transitions = 0;
+        EndRepeating();
+        if (!records && Performing is null) Repeat(search);
+        Machine.Accesses.KeepsAccesses = search.WantsAccesses;
         var end = PerformAll(search);
         if (end is ExecutionEnd.Complete or ExecutionEnd.Stopped)
         {
@@ -101,9 +127,34 @@ internal sealed class ScenarioMachine : IDisposable
 
     public void Dispose() => Machine.Dispose();
 
+    /// <summary>Does what the execution has in common with the one before, which has been looked at: nothing is collected, kept or checked but what checkers remember.</summary>
+    private void Repeat(ISearch search)
+    {
+        _isRepeating = true;
+        if (_stepping.IsMutedWhenRepeating) Machine.Events.Stepped -= _onStepped;
+        if (_fetching.IsMutedWhenRepeating) Machine.Events.DirtyFetched -= _onFetched;
+        for (; search.TryGoOnAsBefore(out var transition); Transitions++)
+        {
+            if (!Machine.CanPerform(transition)) throw new NotDeterministicException();
+            Machine.Perform(transition);
+            if (Machine.IsStopRequested) throw new NotDeterministicException();
+        }
+
+        EndRepeating();
+    }
+
+    /// <summary>From here on everything is new.</summary>
+    private void EndRepeating()
+    {
+        if (!_isRepeating) return;
+        _isRepeating = false;
+        if (_stepping.IsMutedWhenRepeating) Machine.Events.Stepped += _onStepped;
+        if (_fetching.IsMutedWhenRepeating) Machine.Events.DirtyFetched += _onFetched;
+    }
+
     private ExecutionEnd PerformAll(ISearch search)
     {
-        for (Transitions = 0; Transitions < _scenario.TransitionsMax; Transitions++)
+        for (; Transitions < _scenario.TransitionsMax; Transitions++)
         {
             Machine.CollectTransitions(_enabled);
             if (_enabled.Count == 0) return ExecutionEnd.Complete;
@@ -112,7 +163,7 @@ internal sealed class ScenarioMachine : IDisposable
             _choices.NoteTransition(chosen, _enabled.Count);
             Performing?.Invoke(_enabled[chosen]);
             Machine.Perform(_enabled[chosen]);
-            search.Performed(Machine.Accesses!.Accesses);
+            if (search.WantsAccesses) search.Performed(Machine.Accesses!.Accesses);
             if (Machine.IsStopRequested)
             {
                 Transitions++;
@@ -132,47 +183,56 @@ internal sealed class ScenarioMachine : IDisposable
         Run.Report(invariant, failure.Cpu, failure.Address, failure.Detail);
     }
 
-    private void OnPatched()
-    {
-        foreach (var checker in _checkers) checker.OnPatched(Run);
-    }
-
     private void Listen()
     {
         var events = Machine.Events;
-        if (WhoOverride(nameof(Checker.OnFetched)) is { Length: > 0 } fetching)
-        {
-            events.DirtyFetched += (cpu, _, rip, bytes, _) =>
-            {
-                foreach (var checker in fetching) checker.OnFetched(Run, Machine.Cpus[cpu.Index], rip, bytes);
-            };
-        }
+        if (_fetching.All.Length > 0) events.DirtyFetched += _onFetched;
+        if (_storing.All.Length > 0) events.CodeStored += OnCodeStored;
+        events.Trapped += OnTrapped;
+        if (_stepping.All.Length > 0) events.Stepped += _onStepped;
+    }
 
-        if (WhoOverride(nameof(Checker.OnCodeStored)) is { Length: > 0 } storing)
-        {
-            events.CodeStored += e =>
-            {
-                foreach (var checker in storing) checker.OnCodeStored(Run, Machine.Cpus[e.Cpu.Index], e.Address, e.Length);
-            };
-        }
+    private void OnPatched()
+    {
+        foreach (var checker in _isRepeating ? _patching.Again : _patching.All) checker.OnPatched(Run);
+    }
 
-        var trapping = WhoOverride(nameof(Checker.OnTrapped));
-        events.Trapped += e =>
-        {
-            var cpu = Machine.Cpus[e.Cpu.Index];
-            Run.NoteTrapped(cpu, e.Frame);
-            foreach (var checker in trapping) checker.OnTrapped(Run, cpu, e.Frame);
-        };
-        Checker[] stepping = [.. _checkers.Where(c => c.WantsSteps)];
-        if (stepping.Length == 0) return;
-        events.Stepped += e =>
-        {
-            foreach (var checker in stepping) checker.OnStep(Run, Machine.Cpus[e.Cpu.Index], e.Routine, e.Step);
-        };
+    private void OnFetched(CpuId cpu, long clockCycles, GuestAddress rip, ReadOnlySpan<byte> bytes, FetchCoherence coherence)
+    {
+        foreach (var checker in _isRepeating ? _fetching.Again : _fetching.All) checker.OnFetched(Run, Run.CpuArray[cpu.Index], rip, bytes);
+    }
+
+    private void OnCodeStored(CodeStoredEvent e)
+    {
+        foreach (var checker in _isRepeating ? _storing.Again : _storing.All) checker.OnCodeStored(Run, Run.CpuArray[e.Cpu.Index], e.Address, e.Length);
+    }
+
+    private void OnTrapped(TrapEvent e)
+    {
+        var cpu = Run.CpuArray[e.Cpu.Index];
+        Run.NoteTrapped(cpu, e.Frame);
+        foreach (var checker in _isRepeating ? _trapping.Again : _trapping.All) checker.OnTrapped(Run, cpu, e.Frame);
+    }
+
+    private void OnStepped(StepEvent e)
+    {
+        foreach (var checker in _isRepeating ? _stepping.Again : _stepping.All) checker.OnStep(Run, Run.CpuArray[e.Cpu.Index], e.Routine, e.Step);
     }
 
     /// <summary>The checkers that look at an event: a search raises millions of each, and most checkers look at one or two kinds.</summary>
-    private Checker[] WhoOverride(string method) => [.. _checkers.Where(c => c.GetType().GetMethod(method)!.DeclaringType != typeof(Checker))];
+    private Watching WhoOverride(string method) => Watching.Of(_checkers.Where(c => c.GetType().GetMethod(method)!.DeclaringType != typeof(Checker)));
+
+    /// <summary>Checkers that look at one kind of event, and those of them that must be told again of what they have seen in another execution.</summary>
+    private sealed record Watching(Checker[] All, Checker[] Again)
+    {
+        public bool IsMutedWhenRepeating { get; } = All.Length > 0 && Again.Length == 0;
+
+        public static Watching Of(IEnumerable<Checker> checkers)
+        {
+            Checker[] all = [.. checkers];
+            return new(all, [.. all.Where(c => c.RemembersEvents)]);
+        }
+    }
 
     /// <summary>Hands the machine's questions to whichever search is at work, and writes the answers down.</summary>
     private sealed class SearchChoices : IChoiceSource

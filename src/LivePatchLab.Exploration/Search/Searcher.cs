@@ -97,7 +97,7 @@ internal sealed class Searcher(Func<Scenario> makeScenario, FetchModel model, IS
 
     private void Work(CancellationToken cancellation, Action? tell)
     {
-        using var machine = new ScenarioMachine(makeScenario(), model);
+        using var machine = new ScenarioMachine(makeScenario(), model) { ForgetsStores = strategy.IsRandom };
         try
         {
             Work(machine, strategy.Begin(seed), cancellation, tell);

@@ -16,8 +16,10 @@ public enum FaultPoint
 /// <summary>Failures made on purpose: the n-th operation of a kind returns an error and does nothing.</summary>
 public sealed class FaultInjection
 {
+    private static readonly int Points = Enum.GetValues<FaultPoint>().Length;
+
     private readonly List<(FaultPoint Point, long Ordinal, int Errno)> _faults = [];
-    private readonly long[] _counts = new long[Enum.GetValues<FaultPoint>().Length];
+    private readonly long[] _counts = new long[Points];
 
     /// <summary>How many operations of a kind have been tried, failed ones included.</summary>
     public long CountOf(FaultPoint point) => _counts[(int)point];

@@ -5,6 +5,9 @@ public sealed class PhaseAccounts
 {
     private readonly int _cpus;
     private readonly List<PhaseAccount> _phases = [];
+
+    /// <summary>Accounts of before that nobody holds.</summary>
+    private readonly List<PhaseAccount> _spare = [];
     private PhaseAccount _current;
     private long _enteredClockCycles;
 
@@ -34,6 +37,19 @@ public sealed class PhaseAccounts
     /// <summary>Begins a new account; what was handed out of the last one stays as it is.</summary>
     public void Restart(long clockCycles)
     {
+        _spare.Clear();
+        Begin(clockCycles);
+    }
+
+    /// <summary>The same, into the objects of the last account: for a machine that is brought back to its start a million times.</summary>
+    internal void Recycle(long clockCycles)
+    {
+        _spare.AddRange(_phases);
+        Begin(clockCycles);
+    }
+
+    private void Begin(long clockCycles)
+    {
         _phases.Clear();
         _current = Add("");
         _enteredClockCycles = clockCycles;
@@ -47,9 +63,23 @@ public sealed class PhaseAccounts
         return null;
     }
 
+    private PhaseAccount? SpareOf(string phase)
+    {
+        for (var i = 0; i < _spare.Count; i++)
+        {
+            var account = _spare[i];
+            if (account.Name != phase) continue;
+            _spare.RemoveAt(i);
+            account.Clear();
+            return account;
+        }
+
+        return null;
+    }
+
     private PhaseAccount Add(string phase)
     {
-        var account = new PhaseAccount(phase, _cpus);
+        var account = SpareOf(phase) ?? new PhaseAccount(phase, _cpus);
         _phases.Add(account);
         return account;
     }
@@ -71,6 +101,12 @@ public sealed class PhaseAccount
 
     /// <summary>One account a CPU.</summary>
     public CpuAccount[] Cpus { get; }
+
+    internal void Clear()
+    {
+        DurationCycles = 0;
+        Array.Clear(Cpus);
+    }
 
     public CpuAccount Total()
     {

@@ -80,6 +80,19 @@ internal sealed unsafe class BlockCache : IDisposable
         return known;
     }
 
+    /// <summary>The instruction of clean lines that memory holds, where it was decoded before.</summary>
+    public SingleOp? KnownSingle(ulong rip)
+    {
+        if (!_addresses.TryGetValue(rip, out var decoded) || MayBeDirty(rip)) return null;
+        foreach (var known in CollectionsMarshal.AsSpan(decoded.Singles))
+        {
+            var length = known.Bytes.Length;
+            if (IsExecutable(rip) && IsExecutable(rip + (ulong)length - 1) && new ReadOnlySpan<byte>(_memory.Origin + (long)rip, length).SequenceEqual(known.Bytes)) return known;
+        }
+
+        return null;
+    }
+
     /// <summary>The instruction that <paramref name="fetch"/> was begun for, to be run alone; null when a byte of it cannot be fetched.</summary>
     public SingleOp? FindSingle(ulong rip, InstructionFetch fetch)
     {
@@ -152,6 +165,8 @@ internal sealed unsafe class BlockCache : IDisposable
 
     /// <summary>True when a byte that an instruction at <paramref name="rip"/> might have is in a dirty line.</summary>
     public bool MayBeDirty(ulong rip) => IsDirty(rip) || IsDirty(rip + InstructionFetch.LongestInstruction - 1);
+
+    private bool IsExecutable(ulong address) => (ulong)(int)address == address && (_memory.PageFlags[(uint)address >> 12] & (byte)PagePermissions.Execute) != 0;
 
     public bool IsDirty(ulong address) => (ulong)(int)address == address
         && (_memory.PageFlags[(uint)address >> 12] & PageFlag.Dirty) != 0

@@ -132,10 +132,7 @@ internal sealed unsafe class Interpreter : IDisposable
         if (SingleStep.TryRaiseDue(cpu)) return 0;
         var step = SingleStep.Begin(cpu);
         var budget = 1L;
-        _modelFetch.Cpu = new CpuId(cpu->CpuIndex);
-        _modelFetch.RetiredInRun = 0;
-        _modelFetch.Begin(cpu->Rip);
-        if (TryRunSingle(cpu, _modelFetch, ref budget)) SetRipToNext(cpu);
+        if (TryRunOne(cpu, ref budget)) SetRipToNext(cpu);
         step.End(cpu, isRetired: budget == 0);
         cpu->Current = null;
         if (_lastSingle is { } single) LastTouches = single.Touches;
@@ -146,6 +143,15 @@ internal sealed unsafe class Interpreter : IDisposable
     {
         _cache.Dispose();
         Native?.Dispose();
+    }
+
+    private bool TryRunOne(CpuState* cpu, ref long budget)
+    {
+        if (_code.FetchesCleanPlainly && _cache.KnownSingle(cpu->Rip) is { } known) return TryRunSingle(cpu, known, ref budget);
+        _modelFetch.Cpu = new CpuId(cpu->CpuIndex);
+        _modelFetch.RetiredInRun = 0;
+        _modelFetch.Begin(cpu->Rip);
+        return TryRunSingle(cpu, _modelFetch, ref budget);
     }
 
     /// <summary>Runs until the handlers come back; gives the operation to go on with, or null to go on at RIP.</summary>
@@ -304,8 +310,18 @@ internal sealed unsafe class Interpreter : IDisposable
             return false;
         }
 
+        if (fetch == _modelFetch && !Admits(cpu, rip, single))
+        {
+            _lastSingle = single;
+            return false;
+        }
+
+        return TryRunSingle(cpu, single, ref budget);
+    }
+
+    private bool TryRunSingle(CpuState* cpu, SingleOp single, ref long budget)
+    {
         _lastSingle = single;
-        if (fetch == _modelFetch && !Admits(cpu, rip, single)) return false;
         cpu->StoreBytes = 0;
         cpu->BudgetBeyond = budget - 1;
         ((Handler)single.Op->Handler)(cpu, single.Op, cpu->Memory, 0);

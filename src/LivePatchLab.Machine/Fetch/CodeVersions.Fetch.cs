@@ -3,6 +3,9 @@ namespace LivePatchLab.Machine;
 /// <summary>One instruction fetch: which version of each chunk the CPU is given.</summary>
 internal sealed unsafe partial class CodeVersions
 {
+    /// <summary>No line begins here.</summary>
+    private static readonly GuestAddress NoLine = new(ulong.MaxValue);
+
     private readonly bool _isByBlock;
     private readonly bool _fetchesWhole;
 
@@ -14,6 +17,10 @@ internal sealed unsafe partial class CodeVersions
     private int _fetchCpu;
     private GuestAddress _fetchStart;
     private long _fetchRetired;
+
+    // The line of that chunk, and its versions where it has several.
+    private GuestAddress _lineStart;
+    private LineHistory? _lineHistory;
     private long _chunkStart;
     private long _chunkEnd;
 
@@ -84,6 +91,7 @@ internal sealed unsafe partial class CodeVersions
         _fetchStart = address;
         _fetchRetired = retired;
         _chunkStart = _chunkEnd = long.MinValue;
+        _lineStart = NoLine;
         _fetchEpoch = _floors[_fetchCpu];
         if (_bounds is not null) _fetchEpoch = Math.Max(_fetchEpoch, _bounds.EpochFor(_fetchCpu, address, retired, _newestEpoch, _isPeek));
         _standingFrom = _fetchesWhole ? Math.Max(_fetchEpoch, _captureMoments[_fetchCpu]) : 0;
@@ -96,7 +104,13 @@ internal sealed unsafe partial class CodeVersions
         var line = address.AlignDown(LineBytes);
         _chunkStart = (long)address.AlignDown(_chunkBytes).Value;
         _chunkEnd = _chunkStart + _chunkBytes;
-        if (!_dirtyLines.TryGetValue(KeyOf(line), out var history))
+        if (line != _lineStart)
+        {
+            _lineStart = line;
+            _dirtyLines.TryGetValue(KeyOf(line), out _lineHistory);
+        }
+
+        if (_lineHistory is not { } history)
         {
             new ReadOnlySpan<byte>(_memory.Origin + _chunkStart, _chunkBytes).CopyTo(_chunk);
             return;

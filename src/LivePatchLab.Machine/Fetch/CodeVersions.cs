@@ -55,6 +55,9 @@ internal sealed unsafe partial class CodeVersions : ICodeSource
     /// </summary>
     public bool FollowsEveryInstruction => _isByBlock || (_bounds is not null && _model.QueueDepth is < LongQueue);
 
+    /// <summary>A window, a queue, a cache of decoded code or a block is told of every instruction; without any of them, what is fetched of clean code is the same at any time.</summary>
+    public bool FetchesCleanPlainly => _bounds is null && !_fetchesWhole;
+
     /// <summary>Called with the address of each line whose decoded blocks no longer hold.</summary>
     public Action<GuestAddress>? LineChanged { get; set; }
 

@@ -6,6 +6,9 @@ internal interface ICodeSource
     /// <summary>True when some CPU may still see an older version of the 64-byte line of <paramref name="address"/>.</summary>
     bool IsDirty(GuestAddress address);
 
+    /// <summary>True when fetching from clean lines leaves nothing behind, so that it can be left to memory.</summary>
+    bool FetchesCleanPlainly => false;
+
     /// <summary>
     /// Starts one instruction fetch of a CPU. The bytes are then asked one by one, in order, and a version is chosen for a
     /// chunk only when the first byte of it is asked, once; so what is asked of chance does not depend on what is cached.

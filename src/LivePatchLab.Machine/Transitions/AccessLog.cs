@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace LivePatchLab.Machine;
 
 /// <summary>How a transition used something that others can use too.</summary>
@@ -37,6 +39,9 @@ public sealed class AccessLog
 
     /// <summary>How often anything was noted, repetitions included.</summary>
     public int Notes { get; private set; }
+
+    /// <summary>False where nobody asks which transitions commute: then what was touched is counted and not kept.</summary>
+    public bool KeepsAccesses { get; set; } = true;
 
     public ReadOnlySpan<Access> Accesses => _accesses.AsSpan(0, _count);
 
@@ -91,9 +96,15 @@ public sealed class AccessLog
         for (var line = address.Value >> 6; line <= last; line++) Add(LineOf(line << 6), kind);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Add(uint thing, AccessKind kind)
     {
         Notes++;
+        if (KeepsAccesses) Keep(thing, kind);
+    }
+
+    private void Keep(uint thing, AccessKind kind)
+    {
         for (var i = 0; i < _count; i++)
         {
             ref var known = ref _accesses[i];

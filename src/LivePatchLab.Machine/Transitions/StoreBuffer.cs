@@ -30,6 +30,10 @@ internal sealed class StoreBuffer
         }
     }
 
+    /// <summary>True when the store that such a transition lets out is there; in its buffer, the oldest of a variable is always free to leave.</summary>
+    public bool CanDrain(int slot, MemoryOrder order)
+        => order == MemoryOrder.TotalStoreOrder ? slot == 0 && !IsEmpty : slot != 0 && IndexOf(slot) >= 0;
+
     public void Drain(Cpu cpu, int slot)
     {
         var at = IndexOf(slot);

@@ -77,7 +77,7 @@ internal sealed class InsideScenario(bool isOneInstruction, bool preempts) : Sma
     {
         base.LayOut(machine);
         machine.Memory.Load(Code, [.. Old, 0xb8, GuestGate.Exit, 0, 0, 0, 0x0f, 0x05]); // mov eax, exit; syscall
-        machine.Memory.Load(Code + 128, [0xb8, GuestGate.Exit, 0, 0, 0, 0x0f, 0x05]);
+        machine.Memory.Load(Code + 128, [0xeb, 0xfe]); // jmp to itself
         machine.Memory.Load(Code + 256, [0xc3]);
     }
 
@@ -87,14 +87,20 @@ internal sealed class InsideScenario(bool isOneInstruction, bool preempts) : Sma
         var tasks = KernelTasks.In(run.Kernel);
         var cpu = run.Machine.Cpus[1];
         cpu.StartGuest(Code, Stack + 1024);
-        run.Machine.Cpus[0].Start("patcher", preempts ? AfterPreemption() : Patch(run, Protocols.TextPokeBp));
-        if (!preempts) return;
-        tasks.Spawn(cpu, "other", Code + 128, Stack + 2048);
-        cpu.ArmInterrupt("timer", tasks.Preempt);
+        if (!preempts)
+        {
+            run.Machine.Cpus[0].Start("patcher", Patch(run, Protocols.TextPokeBp));
+            return;
+        }
 
+        var other = tasks.Spawn(cpu, "other", Code + 128, Stack + 2048);
+        cpu.ArmInterrupt("timer", tasks.Preempt);
+        run.Machine.Cpus[0].Start("patcher", AfterPreemption());
+
+        // The other task is on the CPU and stays there: so an RIP inside can only be that of the task that was preempted, whichever violation is found first.
         IEnumerable<KernelStep> AfterPreemption()
         {
-            yield return tasks.CurrentOn(cpu).Status.SpinUntil("is preempted", s => s.State == TaskState.Preempted);
+            yield return other.Status.SpinUntil("is running", s => s.State == TaskState.Running);
             yield return KernelStep.Call(Patch(run, Protocols.TextPokeBp));
         }
     }

@@ -54,18 +54,18 @@ internal static class PatchTraceView
     // A word as well as a style: colours alone say nothing in print or to a screen reader.
     private static string Say(TraceCell cell) => cell switch
     {
-        { Kind: TraceKind.SiteInstruction, IsTorn: true } => $"site, torn: {cell.Text}",
-        { Kind: TraceKind.SiteInstruction, IsStale: true } => $"site, stale: {cell.Text}",
-        { Kind: TraceKind.SiteInstruction } => $"site: {cell.Text}",
+        { Kind: TraceCellKind.SiteInstruction, IsTorn: true } => $"site, torn: {cell.Text}",
+        { Kind: TraceCellKind.SiteInstruction, IsStale: true } => $"site, stale: {cell.Text}",
+        { Kind: TraceCellKind.SiteInstruction } => $"site: {cell.Text}",
         _ => cell.Text,
     };
 
     private static string Style(TraceCell cell) => cell.Kind switch
     {
-        TraceKind.Instruction => ";opacity:0.55",
-        TraceKind.SiteInstruction => cell.IsTorn || cell.IsStale ? ";font-weight:bold;background:rgba(213,94,0,0.22)" : ";font-weight:bold;background:rgba(0,114,178,0.16)",
-        TraceKind.Trap => ";font-weight:bold;background:rgba(204,121,167,0.28)",
-        TraceKind.Ipi => ";background:rgba(230,159,0,0.2)",
+        TraceCellKind.Instruction => ";opacity:0.55",
+        TraceCellKind.SiteInstruction => cell.IsTorn || cell.IsStale ? ";font-weight:bold;background:rgba(213,94,0,0.22)" : ";font-weight:bold;background:rgba(0,114,178,0.16)",
+        TraceCellKind.Trap => ";font-weight:bold;background:rgba(204,121,167,0.28)",
+        TraceCellKind.Ipi => ";background:rgba(230,159,0,0.2)",
         _ => "",
     };
 }

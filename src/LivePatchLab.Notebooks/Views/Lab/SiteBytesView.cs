@@ -50,5 +50,5 @@ internal static class SiteBytesView
     { Numeric = [true] };
 
     // int3 is one byte of the five; what follows it was not fetched as part of the instruction.
-    private static bool IsOlder(SiteVersion version, SiteFetch fetch) => !version.Bytes.StartsWith(fetch.Bytes, StringComparison.Ordinal);
+    private static bool IsOlder(SiteBytesVersion version, SiteFetch fetch) => !version.Bytes.StartsWith(fetch.Bytes, StringComparison.Ordinal);
 }

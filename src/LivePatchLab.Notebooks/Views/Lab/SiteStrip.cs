@@ -38,7 +38,7 @@ internal static class SiteStrip
     }
 
     /// <summary>A word for a version: old, int3, new, or torn.</summary>
-    public static string State(SiteBytes bytes, SiteVersion version)
+    public static string State(SiteBytes bytes, SiteBytesVersion version)
     {
         var hex = version.Bytes.Replace(" ", "", StringComparison.Ordinal);
         if (hex == Convert.ToHexStringLower(bytes.Site.OldCode)) return "old";
