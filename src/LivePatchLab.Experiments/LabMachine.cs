@@ -11,7 +11,12 @@ namespace LivePatchLab.Experiments;
 /// </summary>
 public sealed class LabMachine : IDisposable
 {
+    private static readonly byte[] Nop = FtraceRecords.NopReplace();
+
     private readonly Dictionary<IPatchProtocol, IPatcher> _patchers = [];
+
+    /// <summary>The call of each record, made when first asked for.</summary>
+    private byte[][]? _calls;
 
     /// <exception cref="BadInputException">The options ask for what there cannot be.</exception>
     public LabMachine(LabMachineOptions options)
@@ -56,25 +61,27 @@ public sealed class LabMachine : IDisposable
     public long Visits => SumPerCpu(TracedText.VisitsOffset);
 
     /// <summary>What ftrace would patch to bring all records to a state: nop to call, or back. Records that are there already need no change.</summary>
-    public IReadOnlyList<PatchSite> SitesFor(bool enable) =>
-    [
-        .. Records.Records.Select(record => record.TestRecord(enable) switch
+    public IReadOnlyList<PatchSite> SitesFor(bool enable)
+    {
+        _calls ??= [.. Records.Records.Select(record => Records.CallReplace(record.Ip))];
+        var sites = new PatchSite[_calls.Length];
+        for (var i = 0; i < sites.Length; i++)
         {
-            FtraceUpdate.MakeCall => new PatchSite(record.Ip, FtraceRecords.NopReplace(), Records.CallReplace(record.Ip)),
-            FtraceUpdate.MakeNop => new PatchSite(record.Ip, Records.CallReplace(record.Ip), FtraceRecords.NopReplace()),
-            _ => new PatchSite(record.Ip, enable ? Records.CallReplace(record.Ip) : FtraceRecords.NopReplace(), null),
-        }),
-    ];
+            var record = Records.Records[i];
+            sites[i] = record.TestRecord(enable) switch
+            {
+                FtraceUpdate.MakeCall => new(record.Ip, Nop, _calls[i]),
+                FtraceUpdate.MakeNop => new(record.Ip, _calls[i], Nop),
+                _ => new(record.Ip, enable ? _calls[i] : Nop, null),
+            };
+        }
+
+        return sites;
+    }
 
     /// <summary>Turns tracing on or off at all sites, and has the records follow.</summary>
     public PatchRun Switch(IPatchProtocol protocol, bool enable, CancellationToken cancellation = default, Action<PatchProgress>? progress = null)
-    {
-        var sites = SitesFor(enable);
-        var run = Patch(protocol, sites, cancellation, progress);
-        for (var i = 0; i < sites.Count; i++)
-            if (sites[i].IsFinished) Records.Records[i].UpdateRecord(enable);
-        return run;
-    }
+        => Switch(protocol, SitesFor(enable), enable, () => Machine.Hash(), progress, cancellation);
 
     /// <summary>Replaces code by a protocol, from CPU 0, while the other CPUs go on, and looks whether all went as it may.</summary>
     /// <param name="protocol">How.</param>
@@ -82,6 +89,28 @@ public sealed class LabMachine : IDisposable
     /// <param name="cancellation">Leaves the machine in the middle of it.</param>
     /// <param name="progress">Told now and then how far the patcher is, on the calling thread; it changes nothing of the outcome.</param>
     public PatchRun Patch(IPatchProtocol protocol, IReadOnlyList<PatchSite> sites, CancellationToken cancellation = default, Action<PatchProgress>? progress = null)
+        => DoPatch(protocol, sites, () => Machine.Hash(), progress, cancellation);
+
+    /// <summary>Lets the CPUs go on for some cycles with nobody patching.</summary>
+    public MachineStop RunGuests(long cycles, CancellationToken cancellation = default)
+        => Machine.Run(clockLimitCycles: Machine.ClockCycles + cycles, cancellation: cancellation);
+
+    public void Dispose() => Machine.Dispose();
+
+    public override string ToString()
+        => $"{Machine.Cpus.Count} CPUs, {Workloads.NameOf(Workload)}; {Records.Records.Count:N0} traced sites of {Text.KernelName}; costs {Options.Costs.Name}, fetch {Options.Fetch.Name}, seed {Options.Seed}";
+
+    /// <summary>Patches sites that are records of this machine, the first ones or all, and has the records follow.</summary>
+    /// <remarks>A fingerprint is read from all of memory: who switches thousands of times gives none (default), and takes one at the end.</remarks>
+    internal PatchRun Switch(IPatchProtocol protocol, IReadOnlyList<PatchSite> sites, bool enable, Func<StateHash> hash, Action<PatchProgress>? progress, CancellationToken cancellation)
+    {
+        var run = DoPatch(protocol, sites, hash, progress, cancellation);
+        for (var i = 0; i < sites.Count; i++)
+            if (sites[i].IsFinished) Records.Records[i].UpdateRecord(enable);
+        return run;
+    }
+
+    private PatchRun DoPatch(IPatchProtocol protocol, IReadOnlyList<PatchSite> sites, Func<StateHash> hash, Action<PatchProgress>? progress, CancellationToken cancellation)
     {
         if (!_patchers.TryGetValue(protocol, out var patcher)) _patchers[protocol] = patcher = protocol.Attach(Kernel);
         var started = Stopwatch.GetTimestamp();
@@ -115,18 +144,9 @@ public sealed class LabMachine : IDisposable
             Failure = context.Failure,
             Bug = Kernel.Bug,
             Violation = watch.Violation ?? ViolationOf(stop) ?? (context.Failure is null && Kernel.Bug is null ? WrongText(sites) : null),
-            StateHash = Machine.Hash(),
+            StateHash = hash(),
         };
     }
-
-    /// <summary>Lets the CPUs go on for some cycles with nobody patching.</summary>
-    public MachineStop RunGuests(long cycles, CancellationToken cancellation = default)
-        => Machine.Run(clockLimitCycles: Machine.ClockCycles + cycles, cancellation: cancellation);
-
-    public void Dispose() => Machine.Dispose();
-
-    public override string ToString()
-        => $"{Machine.Cpus.Count} CPUs, {Workloads.NameOf(Workload)}; {Records.Records.Count:N0} traced sites of {Text.KernelName}; costs {Options.Costs.Name}, fetch {Options.Fetch.Name}, seed {Options.Seed}";
 
     /// <summary>How long the CPUs are watched after the patcher has returned, for old code that must not be seen any more.</summary>
     private const long AftermathCycles = 100_000;
@@ -148,11 +168,13 @@ public sealed class LabMachine : IDisposable
 
     private Violation? WrongText(IReadOnlyList<PatchSite> sites)
     {
+        Span<byte> room = stackalloc byte[16];
         foreach (var site in sites)
         {
             var expected = site.NewCode ?? site.OldCode;
-            var actual = Machine.Memory.Read(site.Address, site.Length);
-            if (!actual.AsSpan().SequenceEqual(expected))
+            var fits = expected.Length <= room.Length && Machine.Memory.TryRead(site.Address, room[..expected.Length]);
+            var actual = fits ? room[..expected.Length] : Machine.Memory.Read(site.Address, expected.Length);
+            if (!actual.SequenceEqual(expected))
                 return new(ViolationKind.WrongText, new(0), Machine.Cpus[0].ClockCycles, site.Address, $"{site.Address} holds {Convert.ToHexStringLower(actual)} in the end, not {Convert.ToHexStringLower(expected)}");
         }
 

@@ -261,6 +261,7 @@ public sealed unsafe partial class Cpu
         hasher.Add((ulong)Activity);
     }
 
+    /// <summary>Does steps of a routine for as long as there is nothing else to look at: to the end of the turn, a wait, an IPI, guest code that it calls, or its own end.</summary>
     private void Step(KernelRoutine routine)
     {
         if (routine.MustResume)
@@ -276,18 +277,28 @@ public sealed unsafe partial class Cpu
             return;
         }
 
-        if (!routine.MoveNext())
+        var depth = _routines.Count;
+        do
         {
-            Finish(routine);
-            return;
+            if (!routine.MoveNext())
+            {
+                Finish(routine);
+                return;
+            }
+
+            if (Machine.Events.WantsSteps) Machine.Events.RaiseStepped(this, routine);
+            var busy = routine.Current.Execute(this);
+
+            // The common case of what KeepBusy does: the step ends within the CPU's turn, uninterrupted.
+            if (_pendingIpis.Count > 0 || ClockCycles + busy > Machine.RunLimitCycles)
+            {
+                routine.BusyCycles = busy;
+                return;
+            }
+
+            ClockCycles += busy;
         }
-
-        if (Machine.Events.WantsSteps) Machine.Events.RaiseStepped(this, routine);
-        var busy = routine.Current.Execute(this);
-
-        // The common case of what KeepBusy does, without another turn of the loop: the step ends within the CPU's turn, uninterrupted.
-        if (_pendingIpis.Count == 0 && ClockCycles + busy <= Machine.RunLimitCycles) ClockCycles += busy;
-        else routine.BusyCycles = busy;
+        while (ClockCycles < Machine.RunLimitCycles && !routine.MustResume && _routines.Count == depth);
     }
 
     /// <summary>The clock at which the step that is being done is done, or is interrupted.</summary>

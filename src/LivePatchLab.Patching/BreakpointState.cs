@@ -13,6 +13,9 @@ public sealed class BreakpointState
 
     private BreakpointState()
     {
+        HandleNoList = IsHandled.Store(null);
+        BeginPatching = PatchingInProgress.Store(true);
+        Retract = PatchingInProgress.Store(false);
     }
 
     /// <summary>The one byte that is written over the first of an instruction.</summary>
@@ -34,6 +37,12 @@ public sealed class BreakpointState
     /// <summary>How many comparisons <see cref="IsHandled"/> makes; what the handler's look-up costs.</summary>
     public int LookupComparisons { get; set; } = 1;
 
+    /// <summary>What is patched is a single site.</summary>
+    public KernelStep HandleNoList { get; }
+
+    /// <summary>The last of the globals that is set before anything is written.</summary>
+    public KernelStep BeginPatching { get; }
+
     /// <summary>A kernel's own: both functions work on the same variables, and one #BP handler reads them.</summary>
     public static BreakpointState In(LinuxKernel kernel) => kernel.Globals(_ =>
     {
@@ -42,16 +51,6 @@ public sealed class BreakpointState
         return state;
     });
 
-    /// <summary>The globals of a single site, before anything is written.</summary>
-    public IEnumerable<KernelStep> PublishSite(GuestAddress site, int length, GuestAddress handler)
-    {
-        yield return Handler.Store(handler);
-        yield return Address.Store(site + 1);
-        yield return Length.Store(length);
-        yield return IsHandled.Store(null);
-        yield return PatchingInProgress.Store(true);
-    }
-
     /// <summary>The globals of a list, before anything is written.</summary>
     public IEnumerable<KernelStep> PublishList(int length, Func<GuestAddress, bool> isHandled)
     {
@@ -59,9 +58,9 @@ public sealed class BreakpointState
         yield return Length.Store(length);
         yield return Handler.Store(null);
         yield return IsHandled.Store(isHandled);
-        yield return PatchingInProgress.Store(true);
+        yield return BeginPatching;
     }
 
     /// <summary>Nothing is being patched any more.</summary>
-    public KernelStep Retract() => PatchingInProgress.Store(false);
+    public KernelStep Retract { get; }
 }

@@ -41,9 +41,9 @@ public sealed class PatchContext(LinuxKernel kernel, Cpu cpu)
     }
 
     /// <summary>Runs a client's callback, unless it is to fail.</summary>
-    public int Call(Func<int> callback)
+    public int Call<T>(Func<T, int> callback, T argument)
     {
         var error = Kernel.Faults.Try(FaultPoint.Callback);
-        return error != 0 ? error : callback();
+        return error != 0 ? error : callback(argument);
     }
 }

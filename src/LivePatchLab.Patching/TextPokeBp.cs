@@ -38,54 +38,53 @@ public sealed class TextPokeBp : IPatchProtocol
         public IEnumerable<KernelStep> Apply(PatchContext kernel, IReadOnlyList<PatchSite> sites)
         {
             kernel.TextMutex.AssertHeld();
+
+            // One step for all the pokes, and no iterator for each site: a kernel has tens of thousands.
+            var poke = kernel.TextPoke(default, default);
             var done = 0;
-            foreach (var site in sites)
+            foreach (var site in sites as PatchSite[] ?? [.. sites])
             {
                 yield return kernel.NextRecord();
-                if (site.NewCode is not null)
+                if (site.NewCode is { } opcode)
                 {
-                    yield return KernelStep.Call(PokeOne(kernel, site, site.NewCode, done));
+                    yield return BreakpointMark;
+                    yield return state.Handler.Store(site.Address + site.Length);
+                    yield return state.Address.Store(site.Address + 1);
+                    yield return state.Length.Store(site.Length);
+                    yield return state.HandleNoList;
+                    yield return state.BeginPatching;
+                    yield return Fence.Write;
+
+                    yield return poke.At(site.Address, BreakpointState.Int3Opcode);
+                    if (poke.Error != 0)
+                    {
+                        kernel.Failure = new(poke.Error, PhaseBreakpoint, done, site.Address, Recovered: true);
+                    }
+                    else
+                    {
+                        yield return kernel.RunSync();
+                        if (site.Length > 1)
+                        {
+                            yield return TailMark;
+                            yield return poke.At(site.Address + 1, opcode.AsMemory(1));
+                            if (poke.Error != 0) yield return kernel.Kernel.RaiseBug($"text_poke_bp: the tail of {site.Address} cannot be written");
+                            yield return kernel.RunSync();
+                        }
+
+                        yield return FirstByteMark;
+                        yield return poke.At(site.Address, opcode.AsMemory(0, 1));
+                        if (poke.Error != 0) yield return kernel.Kernel.RaiseBug($"text_poke_bp: the first byte of {site.Address} cannot be written");
+                        yield return kernel.RunSync();
+                    }
+
+                    yield return state.Retract;
+                    yield return Fence.Write;
                     if (kernel.Failure is not null || kernel.Kernel.Bug is not null) yield break;
                 }
 
                 site.IsFinished = true;
                 done++;
             }
-        }
-
-        private IEnumerable<KernelStep> PokeOne(PatchContext kernel, PatchSite site, byte[] opcode, int done)
-        {
-            yield return BreakpointMark;
-            yield return KernelStep.Call(state.PublishSite(site.Address, site.Length, handler: site.Address + site.Length));
-            yield return Fence.Write;
-
-            var int3 = kernel.TextPoke(site.Address, BreakpointState.Int3Opcode);
-            yield return int3;
-            if (int3.Error != 0)
-            {
-                kernel.Failure = new(int3.Error, PhaseBreakpoint, done, site.Address, Recovered: true);
-            }
-            else
-            {
-                yield return kernel.RunSync();
-                if (site.Length > 1)
-                {
-                    yield return TailMark;
-                    var tail = kernel.TextPoke(site.Address + 1, opcode.AsMemory(1));
-                    yield return tail;
-                    if (tail.Error != 0) yield return kernel.Kernel.RaiseBug($"text_poke_bp: the tail of {site.Address} cannot be written");
-                    yield return kernel.RunSync();
-                }
-
-                yield return FirstByteMark;
-                var first = kernel.TextPoke(site.Address, opcode.AsMemory(0, 1));
-                yield return first;
-                if (first.Error != 0) yield return kernel.Kernel.RaiseBug($"text_poke_bp: the first byte of {site.Address} cannot be written");
-                yield return kernel.RunSync();
-            }
-
-            yield return state.Retract();
-            yield return Fence.Write;
         }
     }
 }

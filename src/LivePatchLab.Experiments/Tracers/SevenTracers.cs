@@ -58,15 +58,19 @@ public static class SevenTracers
             foreach (var tracer in All)
             {
                 if (!tracer.HooksFunctions) continue;
-                run.Add(tracer, machine.Switch(protocol, enable: true, cancellation));
-                run.Add(tracer, machine.Switch(protocol, enable: false, cancellation));
+                Switch(tracer, enable: true);
+                Switch(tracer, enable: false);
             }
 
             progress?.Invoke(cycle + 1);
         }
 
+        run.StateHash = machine.Machine.Hash();
         run.HostSeconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
         return run;
+
+        void Switch(Tracer tracer, bool enable)
+            => run.Add(tracer, machine.Switch(protocol, machine.SitesFor(enable), enable, () => default, progress: null, cancellation));
     }
 }
 
@@ -103,7 +107,7 @@ public sealed class SevenTracersRun
     public double HostSeconds { get; internal set; }
 
     /// <summary>The machine's fingerprint in the end.</summary>
-    public StateHash StateHash { get; private set; }
+    public StateHash StateHash { get; internal set; }
 
     public override string ToString()
         => FormattableString.Invariant($"{Protocol.Name}, {Cycles} cycles of {SevenTracers.All.Count} tracers on {Sites:N0} sites: {Switches:N0} switches, {SyncRounds:N0} syncs, {Ipis:N0} IPIs, {BytesWritten:N0} bytes written, {Duration.Show(SimulatedSeconds)} simulated in {Duration.Show(HostSeconds)}");
@@ -116,6 +120,5 @@ public sealed class SevenTracersRun
         Ipis += run.Ipis;
         BytesWritten += run.BytesWritten;
         SimulatedCycles += run.SimulatedCycles;
-        StateHash = run.StateHash;
     }
 }

@@ -15,7 +15,7 @@ public sealed class KernelVariable<T>(string name, T initial)
     /// <summary>A step that reads the variable.</summary>
     public LoadVariable<T> Load() => new(this);
 
-    /// <summary>A step that writes it.</summary>
+    /// <summary>A step that writes it. May be shared.</summary>
     public KernelStep Store(T value) => new StoreVariable<T>(this, value);
 
     /// <summary>A step that reads, changes and writes it as one: a locked operation.</summary>
