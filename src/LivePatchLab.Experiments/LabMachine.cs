@@ -63,11 +63,12 @@ public sealed class LabMachine : IDisposable
     /// <summary>What ftrace would patch to bring all records to a state: nop to call, or back. Records that are there already need no change.</summary>
     public IReadOnlyList<PatchSite> SitesFor(bool enable)
     {
-        _calls ??= [.. Records.Records.Select(record => Records.CallReplace(record.Ip))];
-        var sites = new PatchSite[_calls.Length];
+        var records = RecordArray;
+        _calls ??= [.. records.Select(record => Records.CallReplace(record.Ip))];
+        var sites = new PatchSite[records.Length];
         for (var i = 0; i < sites.Length; i++)
         {
-            var record = Records.Records[i];
+            var record = records[i];
             sites[i] = record.TestRecord(enable) switch
             {
                 FtraceUpdate.MakeCall => new(record.Ip, Nop, _calls[i]),
@@ -105,8 +106,9 @@ public sealed class LabMachine : IDisposable
     internal PatchRun Switch(IPatchProtocol protocol, IReadOnlyList<PatchSite> sites, bool enable, Func<StateHash> hash, Action<PatchProgress>? progress, CancellationToken cancellation)
     {
         var run = DoPatch(protocol, sites, hash, progress, cancellation);
+        var records = RecordArray;
         for (var i = 0; i < sites.Count; i++)
-            if (sites[i].IsFinished) Records.Records[i].UpdateRecord(enable);
+            if (sites[i].IsFinished) records[i].UpdateRecord(enable);
         return run;
     }
 
@@ -147,6 +149,8 @@ public sealed class LabMachine : IDisposable
             StateHash = hash(),
         };
     }
+
+    private DynFtrace[] RecordArray => field ??= [.. Records.Records];
 
     /// <summary>How long the CPUs are watched after the patcher has returned, for old code that must not be seen any more.</summary>
     private const long AftermathCycles = 100_000;

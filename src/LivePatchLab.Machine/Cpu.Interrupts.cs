@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace LivePatchLab.Machine;
 
 /// <summary>Function-call IPIs: sending, landing, and the way in and out of their handlers.</summary>
@@ -35,7 +37,11 @@ public sealed unsafe partial class Cpu
     }
 
     /// <summary>True on a CPU that does nothing but wait for an interrupt, and will take the next one as it lands.</summary>
-    private bool IsHaltedOnly => Activity == CpuActivity.Idle && _routines.Count == 0 && _pendingIpis.Count == 0 && InterruptsEnabled;
+    private bool IsHaltedOnly
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Activity == CpuActivity.Idle && _routines.Count == 0 && _pendingIpis.Count == 0 && InterruptsEnabled;
+    }
 
     /// <summary>True where all that an IPI with sync_core() leaves behind on a halted CPU is its clock, its account, and that it has serialised: nobody listens or explores.</summary>
     private bool IsSyncCoreUnseen => Machine.Accesses is null && !Machine.Events.WantsInterrupts && Machine.Fetch.Serialises(SerialisingEvents.Instruction);

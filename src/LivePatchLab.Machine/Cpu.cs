@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace LivePatchLab.Machine;
@@ -106,7 +107,11 @@ public sealed unsafe partial class Cpu
     internal CpuState* State { get; }
 
     /// <summary>The account of the phase that is on.</summary>
-    internal ref CpuAccount Account => ref Machine.Accounts.Running[Id.Index];
+    internal ref CpuAccount Account
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => ref Machine.Accounts.Running[Id.Index];
+    }
 
     /// <summary>Has the CPU execute guest code.</summary>
     /// <param name="rip">The first instruction.</param>

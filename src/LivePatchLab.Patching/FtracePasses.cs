@@ -13,6 +13,10 @@ internal sealed class FtracePasses(PatchContext kernel, IReadOnlyList<PatchSite>
     private readonly ProbeKernelRead _read = kernel.ProbeKernelRead(default, FtraceRecords.McountInsnSize);
     private readonly ProbeKernelWrite _write = kernel.ProbeKernelWrite(default, default, TextMapping.IdentityAlias);
 
+    // A record that is to be changed takes one or two of these in each pass.
+    private KernelStep? _nextAndRead;
+    private KernelStep? _nextAndWrite;
+
     /// <summary>0, or the error of the record that ended a pass.</summary>
     public int Error { get; private set; }
 
@@ -28,10 +32,13 @@ internal sealed class FtracePasses(PatchContext kernel, IReadOnlyList<PatchSite>
         foreach (var site in _sites)
         {
             Current = site;
-            yield return kernel.NextRecord();
-            if (!site.IsFinished && site.NewCode is not null)
+            if (site.IsFinished || site.NewCode is null)
             {
-                yield return _read.At(site.Address, site.Length);
+                yield return kernel.NextRecord();
+            }
+            else
+            {
+                yield return NextAndRead(site);
                 Error = _read.Error != 0 ? Errno.Efault : _read.Bytes.SequenceEqual(site.OldCode) ? 0 : Errno.Einval;
                 if (Error != 0) yield break;
                 yield return FtraceWrite(site.Address, BreakpointState.Int3Opcode);
@@ -48,10 +55,13 @@ internal sealed class FtracePasses(PatchContext kernel, IReadOnlyList<PatchSite>
         foreach (var site in _sites)
         {
             Current = site;
-            yield return kernel.NextRecord();
-            if (!site.IsFinished && site.NewCode is not null)
+            if (site.IsFinished || site.NewCode is null)
             {
-                yield return FtraceWrite(site.Address + 1, site.NewCode.AsMemory(1));
+                yield return kernel.NextRecord();
+            }
+            else
+            {
+                yield return NextAndWrite(site.Address + 1, site.NewCode.AsMemory(1));
                 if (IsWriteFailed()) yield break;
             }
 
@@ -65,14 +75,17 @@ internal sealed class FtracePasses(PatchContext kernel, IReadOnlyList<PatchSite>
         foreach (var site in _sites)
         {
             Current = site;
-            yield return kernel.NextRecord();
 
             // The record changes first: a failing write leaves it wrong, as it did in the original.
             var isFinished = site.IsFinished;
             site.IsFinished = true;
-            if (!isFinished && site.NewCode is not null)
+            if (isFinished || site.NewCode is null)
             {
-                yield return FtraceWrite(site.Address, site.NewCode.AsMemory(0, 1));
+                yield return kernel.NextRecord();
+            }
+            else
+            {
+                yield return NextAndWrite(site.Address, site.NewCode.AsMemory(0, 1));
                 if (IsWriteFailed()) yield break;
             }
 
@@ -97,6 +110,20 @@ internal sealed class FtracePasses(PatchContext kernel, IReadOnlyList<PatchSite>
         => tail.SequenceEqual(site.OldCode.AsSpan(1)) ? site.OldCode.AsMemory(0, 1)
             : site.NewCode is not null && tail.SequenceEqual(site.NewCode.AsSpan(1)) ? site.NewCode.AsMemory(0, 1)
             : default;
+
+    private KernelStep NextAndRead(PatchSite site)
+    {
+        kernel.NoteRecord();
+        _read.At(site.Address, site.Length);
+        return _nextAndRead ??= KernelStep.Call([kernel.RecordStep, _read]);
+    }
+
+    private KernelStep NextAndWrite(GuestAddress address, ReadOnlyMemory<byte> code)
+    {
+        kernel.NoteRecord();
+        _write.At(address, code);
+        return _nextAndWrite ??= KernelStep.Call([kernel.RecordStep, _write]);
+    }
 
     private bool IsWriteFailed()
     {

@@ -36,9 +36,14 @@ public sealed class PatchContext(LinuxKernel kernel, Cpu cpu)
     /// <summary>Going on to the next record of a list.</summary>
     public KernelStep NextRecord()
     {
-        RecordReached?.Invoke();
-        return _nextRecord;
+        NoteRecord();
+        return RecordStep;
     }
+
+    /// <summary>The step of <see cref="NextRecord"/>, for a protocol that calls it together with what comes after and says so by <see cref="NoteRecord"/>.</summary>
+    internal KernelStep RecordStep => _nextRecord;
+
+    internal void NoteRecord() => RecordReached?.Invoke();
 
     /// <summary>Runs a client's callback, unless it is to fail.</summary>
     public int Call<T>(Func<T, int> callback, T argument)

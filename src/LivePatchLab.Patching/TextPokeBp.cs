@@ -39,46 +39,46 @@ public sealed class TextPokeBp : IPatchProtocol
         {
             kernel.TextMutex.AssertHeld();
 
-            // One step for all the pokes, and no iterator for each site: a kernel has tens of thousands.
-            var poke = kernel.TextPoke(default, default);
+            // A kernel has tens of thousands of sites: the steps are made once, and set anew for each.
+            var handler = state.Handler.Store(null);
+            var address = state.Address.Store(null);
+            var length = state.Length.Store(0);
+            TextPoke int3 = kernel.TextPoke(default, BreakpointState.Int3Opcode), tail = kernel.TextPoke(default, default), first = kernel.TextPoke(default, default);
+            var putInt3 = KernelStep.Call([BreakpointMark, handler, address, length, state.HandleNoList, state.BeginPatching, Fence.Write, int3]);
+            var putTail = KernelStep.Call([kernel.RunSync(), TailMark, tail]);
+            var putFirst = KernelStep.Call([kernel.RunSync(), FirstByteMark, first]);
+            var end = KernelStep.Call([state.Retract, Fence.Write]);
             var done = 0;
             foreach (var site in sites as PatchSite[] ?? [.. sites])
             {
                 yield return kernel.NextRecord();
                 if (site.NewCode is { } opcode)
                 {
-                    yield return BreakpointMark;
-                    yield return state.Handler.Store(site.Address + site.Length);
-                    yield return state.Address.Store(site.Address + 1);
-                    yield return state.Length.Store(site.Length);
-                    yield return state.HandleNoList;
-                    yield return state.BeginPatching;
-                    yield return Fence.Write;
-
-                    yield return poke.At(site.Address, BreakpointState.Int3Opcode);
-                    if (poke.Error != 0)
+                    handler.Value = site.Address + site.Length;
+                    address.Value = site.Address + 1;
+                    length.Value = site.Length;
+                    int3.At(site.Address, BreakpointState.Int3Opcode);
+                    yield return putInt3;
+                    if (int3.Error != 0)
                     {
-                        kernel.Failure = new(poke.Error, PhaseBreakpoint, done, site.Address, Recovered: true);
+                        kernel.Failure = new(int3.Error, PhaseBreakpoint, done, site.Address, Recovered: true);
                     }
                     else
                     {
-                        yield return kernel.RunSync();
                         if (site.Length > 1)
                         {
-                            yield return TailMark;
-                            yield return poke.At(site.Address + 1, opcode.AsMemory(1));
-                            if (poke.Error != 0) yield return kernel.Kernel.RaiseBug($"text_poke_bp: the tail of {site.Address} cannot be written");
-                            yield return kernel.RunSync();
+                            tail.At(site.Address + 1, opcode.AsMemory(1));
+                            yield return putTail;
+                            if (tail.Error != 0) yield return kernel.Kernel.RaiseBug($"text_poke_bp: the tail of {site.Address} cannot be written");
                         }
 
-                        yield return FirstByteMark;
-                        yield return poke.At(site.Address, opcode.AsMemory(0, 1));
-                        if (poke.Error != 0) yield return kernel.Kernel.RaiseBug($"text_poke_bp: the first byte of {site.Address} cannot be written");
+                        first.At(site.Address, opcode.AsMemory(0, 1));
+                        yield return putFirst;
+                        if (first.Error != 0) yield return kernel.Kernel.RaiseBug($"text_poke_bp: the first byte of {site.Address} cannot be written");
                         yield return kernel.RunSync();
                     }
 
-                    yield return state.Retract;
-                    yield return Fence.Write;
+                    yield return end;
                     if (kernel.Failure is not null || kernel.Kernel.Bug is not null) yield break;
                 }
 

@@ -6,6 +6,10 @@ public sealed class KernelRoutine
     private IEnumerator<KernelStep> _steps;
     private Stack<IEnumerator<KernelStep>>? _callers;
 
+    // The straight steps that were called last, and which of them comes next.
+    private KernelStep[] _straight = [];
+    private int _nextStraight;
+
     internal KernelRoutine(string name, IEnumerator<KernelStep> steps, RoutineKind kind)
     {
         Name = name;
@@ -59,12 +63,27 @@ public sealed class KernelRoutine
     /// <summary>Goes on to the next step, into subroutines and out of them; false at the end.</summary>
     internal bool MoveNext()
     {
+        if (_nextStraight >= _straight.Length) return MoveOn();
+        Current = _straight[_nextStraight++];
+        return true;
+    }
+
+    private bool MoveOn()
+    {
         while (true)
         {
             if (_steps.MoveNext())
             {
                 Current = _steps.Current;
                 if (Current is not Subroutine call) return true;
+                if (call.Straight is { } straight)
+                {
+                    if (straight.Length == 0) continue;
+                    (_straight, _nextStraight) = (straight, 1);
+                    Current = straight[0];
+                    return true;
+                }
+
                 (_callers ??= new()).Push(_steps);
                 _steps = call.Steps.GetEnumerator();
                 continue;
