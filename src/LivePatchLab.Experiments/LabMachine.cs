@@ -18,6 +18,9 @@ public sealed class LabMachine : IDisposable
     /// <summary>The call of each record, made when first asked for.</summary>
     private byte[][]? _calls;
 
+    private PatchSite[]? _toCalls;
+    private PatchSite[]? _toNops;
+
     /// <exception cref="BadInputException">The options ask for what there cannot be.</exception>
     public LabMachine(LabMachineOptions options)
     {
@@ -61,28 +64,15 @@ public sealed class LabMachine : IDisposable
     public long Visits => SumPerCpu(TracedText.VisitsOffset);
 
     /// <summary>What ftrace would patch to bring all records to a state: nop to call, or back. Records that are there already need no change.</summary>
-    public IReadOnlyList<PatchSite> SitesFor(bool enable)
-    {
-        var records = RecordArray;
-        _calls ??= [.. records.Select(record => Records.CallReplace(record.Ip))];
-        var sites = new PatchSite[records.Length];
-        for (var i = 0; i < sites.Length; i++)
-        {
-            var record = records[i];
-            sites[i] = record.TestRecord(enable) switch
-            {
-                FtraceUpdate.MakeCall => new(record.Ip, Nop, _calls[i]),
-                FtraceUpdate.MakeNop => new(record.Ip, _calls[i], Nop),
-                _ => new(record.Ip, enable ? _calls[i] : Nop, null),
-            };
-        }
-
-        return sites;
-    }
+    public IReadOnlyList<PatchSite> SitesFor(bool enable) => NewSitesFor(enable);
 
     /// <summary>Turns tracing on or off at all sites, and has the records follow.</summary>
     public PatchRun Switch(IPatchProtocol protocol, bool enable, CancellationToken cancellation = default, Action<PatchProgress>? progress = null)
-        => Switch(protocol, SitesFor(enable), enable, () => Machine.Hash(), progress, cancellation);
+        => Switch(protocol, OwnSitesFor(enable), enable, () => Machine.Hash(), progress, cancellation);
+
+    /// <summary>The same without the fingerprint of all memory in the end, for those who switch thousands of times.</summary>
+    internal PatchRun SwitchUnhashed(IPatchProtocol protocol, bool enable, CancellationToken cancellation)
+        => Switch(protocol, OwnSitesFor(enable), enable, () => default, progress: null, cancellation);
 
     /// <summary>Replaces code by a protocol, from CPU 0, while the other CPUs go on, and looks whether all went as it may.</summary>
     /// <param name="protocol">How.</param>
@@ -102,7 +92,6 @@ public sealed class LabMachine : IDisposable
         => $"{Machine.Cpus.Count} CPUs, {Workloads.NameOf(Workload)}; {Records.Records.Count:N0} traced sites of {Text.KernelName}; costs {Options.Costs.Name}, fetch {Options.Fetch.Name}, seed {Options.Seed}";
 
     /// <summary>Patches sites that are records of this machine, the first ones or all, and has the records follow.</summary>
-    /// <remarks>A fingerprint is read from all of memory: who switches thousands of times gives none (default), and takes one at the end.</remarks>
     internal PatchRun Switch(IPatchProtocol protocol, IReadOnlyList<PatchSite> sites, bool enable, Func<StateHash> hash, Action<PatchProgress>? progress, CancellationToken cancellation)
     {
         var run = DoPatch(protocol, sites, hash, progress, cancellation);
@@ -150,6 +139,40 @@ public sealed class LabMachine : IDisposable
         };
     }
 
+    private PatchSite[] NewSitesFor(bool enable)
+    {
+        var records = RecordArray;
+        _calls ??= [.. records.Select(record => Records.CallReplace(record.Ip))];
+        var sites = new PatchSite[records.Length];
+        for (var i = 0; i < sites.Length; i++)
+        {
+            var record = records[i];
+            sites[i] = record.TestRecord(enable) switch
+            {
+                FtraceUpdate.MakeCall => new(record.Ip, Nop, _calls[i]),
+                FtraceUpdate.MakeNop => new(record.Ip, _calls[i], Nop),
+                _ => new(record.Ip, enable ? _calls[i] : Nop, null),
+            };
+        }
+
+        return sites;
+    }
+
+    /// <summary>As <see cref="SitesFor"/>, for a patch of which nobody keeps the sites: tracing that goes on and off does not make tens of thousands of them each time.</summary>
+    private PatchSite[] OwnSitesFor(bool enable)
+    {
+        if (Array.Exists(RecordArray, record => record.IsEnabled == enable)) return NewSitesFor(enable);
+        ref var own = ref enable ? ref _toCalls : ref _toNops;
+        if (own is null) return own = NewSitesFor(enable);
+        foreach (var site in own)
+        {
+            site.IsFinished = false;
+            if (!site.Guard.IsEmpty) site.Guard = default;
+        }
+
+        return own;
+    }
+
     private DynFtrace[] RecordArray => field ??= [.. Records.Records];
 
     /// <summary>How long the CPUs are watched after the patcher has returned, for old code that must not be seen any more.</summary>
@@ -173,7 +196,7 @@ public sealed class LabMachine : IDisposable
     private Violation? WrongText(IReadOnlyList<PatchSite> sites)
     {
         Span<byte> room = stackalloc byte[16];
-        foreach (var site in sites)
+        foreach (var site in sites as PatchSite[] ?? [.. sites])
         {
             var expected = site.NewCode ?? site.OldCode;
             var fits = expected.Length <= room.Length && Machine.Memory.TryRead(site.Address, room[..expected.Length]);

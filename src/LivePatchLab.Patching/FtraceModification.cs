@@ -32,8 +32,9 @@ internal sealed class FtraceModification
     private bool KnewLast(IReadOnlyList<PatchSite> sites)
     {
         if (sites.Count != _lastKnown.Length) return false;
-        for (var i = 0; i < _lastKnown.Length; i++)
-            if (sites[i].Address != _lastKnown[i]) return false;
+        var at = 0;
+        foreach (var site in sites as PatchSite[] ?? [.. sites])
+            if (site.Address != _lastKnown[at++]) return false;
         return true;
     }
 

@@ -70,7 +70,7 @@ public static class SevenTracers
         return run;
 
         void Switch(Tracer tracer, bool enable)
-            => run.Add(tracer, machine.Switch(protocol, machine.SitesFor(enable), enable, () => default, progress: null, cancellation));
+            => run.Add(tracer, machine.SwitchUnhashed(protocol, enable, cancellation));
     }
 }
 

@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 
 namespace LivePatchLab.Machine;
 
@@ -155,13 +157,21 @@ internal sealed unsafe partial class CodeVersions : ICodeSource
             var offset = (int)(address - line);
             var length = Math.Min(bytes.Length, Math.Min(LineBytes - offset, 16));
             if (_tracksVersions) HistoryOf(line).Add(new(_newestEpoch, clock, offset, bytes[..length]));
-            bytes[..length].CopyTo(new Span<byte>(_memory.Origin + (long)address.Value, length));
+            Copy(bytes[..length], _memory.Origin + (long)address.Value);
             LineChanged?.Invoke(line);
             address += length;
             bytes = bytes[length..];
         }
 
         _behindCount = _onlineCount;
+    }
+
+    /// <summary>Most stores are an INT3, or the four bytes behind one.</summary>
+    private static void Copy(ReadOnlySpan<byte> bytes, byte* to)
+    {
+        if (bytes.Length == 1) *to = bytes[0];
+        else if (bytes.Length == sizeof(uint)) Unsafe.WriteUnaligned(to, MemoryMarshal.Read<uint>(bytes));
+        else bytes.CopyTo(new Span<byte>(to, bytes.Length));
     }
 
     /// <summary>A CPU has stored these bytes in a way that its own fetch notices: it drops what it has captured and sees them.</summary>

@@ -57,6 +57,7 @@ public sealed unsafe class GuestMemory : IDisposable
 
         if (!fresh) return;
         _window.Commit(Origin + (long)first.Value - _window.Start, (long)pages * PageBytes);
+        if (permissions.HasFlag(PagePermissions.Execute)) _window.PreferLargePages(Origin + (long)first.Value - _window.Start, (long)pages * PageBytes);
         _regions.Add((first, (long)pages * PageBytes));
 
         // So that machines which nobody disposed of, in a notebook's cells, are collected before they fill the host.

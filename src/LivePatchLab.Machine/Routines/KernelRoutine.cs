@@ -6,9 +6,11 @@ public sealed class KernelRoutine
     private IEnumerator<KernelStep> _steps;
     private Stack<IEnumerator<KernelStep>>? _callers;
 
-    // The straight steps that were called last, and which of them comes next.
+    // The step that the iterator gave last; and, while straight steps are called, those, which of them comes next, and how many there are.
+    private KernelStep _current = null!;
     private KernelStep[] _straight = [];
     private int _nextStraight;
+    private int _straightEnd;
 
     internal KernelRoutine(string name, IEnumerator<KernelStep> steps, RoutineKind kind)
     {
@@ -28,7 +30,7 @@ public sealed class KernelRoutine
     public KernelStep? CurrentStep => Current;
 
     /// <summary>The step that is being done.</summary>
-    internal KernelStep Current { get; private set; } = null!;
+    internal KernelStep Current => _straightEnd > 0 ? _straight[_nextStraight - 1] : _current;
 
     internal RoutineKind Kind { get; }
 
@@ -63,24 +65,25 @@ public sealed class KernelRoutine
     /// <summary>Goes on to the next step, into subroutines and out of them; false at the end.</summary>
     internal bool MoveNext()
     {
-        if (_nextStraight >= _straight.Length) return MoveOn();
-        Current = _straight[_nextStraight++];
+        if (_nextStraight >= _straightEnd) return MoveOn();
+        _nextStraight++;
         return true;
     }
 
     private bool MoveOn()
     {
+        _nextStraight = _straightEnd = 0;
         while (true)
         {
             if (_steps.MoveNext())
             {
-                Current = _steps.Current;
-                if (Current is not Subroutine call) return true;
+                _current = _steps.Current;
+                if (_current is not Subroutine call) return true;
                 if (call.Straight is { } straight)
                 {
                     if (straight.Length == 0) continue;
-                    (_straight, _nextStraight) = (straight, 1);
-                    Current = straight[0];
+                    _straight = straight;
+                    (_nextStraight, _straightEnd) = (1, straight.Length);
                     return true;
                 }
 
