@@ -16,16 +16,23 @@ public sealed unsafe partial class Cpu
         var costs = Machine.Costs;
         var (sendCycles, latencyCycles, jitter) = (costs.IpiSend.Cycles, costs.IpiLatency.Cycles, (int)costs.IpiJitter.Cycles);
         var isUnseen = round.Function.IsSyncCore && IsSyncCoreUnseen;
-        var clock = ClockCycles;
+        var (wakingCycles, handlerCycles, exitCycles) = (costs.IdleExit.Cycles, costs.InterruptEntry.Cycles + costs.Serialise.Cycles, costs.InterruptExit.Cycles);
+        var accounts = Machine.Accounts.Running;
+        var (clock, targets) = (ClockCycles, 0);
         foreach (var target in Machine.AllCpus)
         {
             if (target == this || target.Activity == CpuActivity.Parked || round.Only?.Invoke(target) == false) continue;
             clock += sendCycles;
-            round.Targets++;
+            targets++;
             var latency = latencyCycles + (jitter > 0 ? Machine.Choices.Choose(ChoicePoint.IpiLatency, jitter + 1) : 0);
             if (isUnseen && target.IsHaltedOnly)
             {
-                round.NoteAcknowledged(target.SyncCoreUnseen(clock + latency, costs));
+                var entered = Math.Max(target.ClockCycles, clock + latency) + wakingCycles;
+                target.SyncCoreUnseen(entered + handlerCycles + exitCycles);
+                round.NoteAcknowledged(entered + handlerCycles);
+                ref var account = ref accounts[target.Id.Index];
+                account.IpisTaken++;
+                account.HandlerCycles += handlerCycles + exitCycles;
                 continue;
             }
 
@@ -33,7 +40,8 @@ public sealed unsafe partial class Cpu
             target.Receive(new(clock + latency, round));
         }
 
-        Account.IpisSent += round.Targets;
+        round.Targets = targets;
+        accounts[Id.Index].IpisSent += targets;
     }
 
     /// <summary>True on a CPU that does nothing but wait for an interrupt, and will take the next one as it lands.</summary>
@@ -47,18 +55,11 @@ public sealed unsafe partial class Cpu
     private bool IsSyncCoreUnseen => Machine.Accesses is null && !Machine.Events.WantsInterrupts && Machine.Fetch.Serialises(SerialisingEvents.Instruction);
 
     /// <summary>A halted CPU takes an IPI with sync_core() and halts again, with nobody looking on: what <see cref="Receive"/> would come to, in a fourth of the time.</summary>
-    /// <returns>The clock of the acknowledgement.</returns>
-    private long SyncCoreUnseen(long arrivalCycles, CostModel costs)
+    private void SyncCoreUnseen(long leftClockCycles)
     {
-        var entered = Math.Max(ClockCycles, arrivalCycles) + costs.IdleExit.Cycles;
-        var acknowledged = entered + costs.InterruptEntry.Cycles + costs.Serialise.Cycles;
         DrainStores();
         Machine.Versions.Serialise(Id);
-        ClockCycles = acknowledged + costs.InterruptExit.Cycles;
-        ref var account = ref Account;
-        account.IpisTaken++;
-        account.HandlerCycles += ClockCycles - entered;
-        return acknowledged;
+        ClockCycles = leftClockCycles;
     }
 
     private void Receive(PendingIpi ipi)

@@ -282,6 +282,7 @@ public sealed unsafe partial class Cpu
             return;
         }
 
+        var machine = Machine;
         var depth = _routines.Count;
         do
         {
@@ -291,11 +292,11 @@ public sealed unsafe partial class Cpu
                 return;
             }
 
-            if (Machine.Events.WantsSteps) Machine.Events.RaiseStepped(this, routine);
+            if (machine.Events.WantsSteps) machine.Events.RaiseStepped(this, routine);
             var busy = routine.Current.Execute(this);
 
             // The common case of what KeepBusy does: the step ends within the CPU's turn, uninterrupted.
-            if (_pendingIpis.Count > 0 || ClockCycles + busy > Machine.RunLimitCycles)
+            if (_pendingIpis.Count > 0 || ClockCycles + busy > machine.RunLimitCycles)
             {
                 routine.BusyCycles = busy;
                 return;
@@ -303,7 +304,7 @@ public sealed unsafe partial class Cpu
 
             ClockCycles += busy;
         }
-        while (ClockCycles < Machine.RunLimitCycles && !routine.MustResume && _routines.Count == depth);
+        while (ClockCycles < machine.RunLimitCycles && !routine.MustResume && _routines.Count == depth);
     }
 
     /// <summary>The clock at which the step that is being done is done, or is interrupted.</summary>

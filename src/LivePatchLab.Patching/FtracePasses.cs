@@ -29,9 +29,9 @@ internal sealed class FtracePasses(PatchContext kernel, IReadOnlyList<PatchSite>
     /// <summary>add_breakpoints() for each record, until one fails.</summary>
     public IEnumerable<KernelStep> AddBreakpoints()
     {
-        foreach (var site in _sites)
+        for (var i = 0; i < _sites.Length; i++)
         {
-            Current = site;
+            var site = Begin(i);
             if (site.IsFinished || site.NewCode is null)
             {
                 yield return kernel.NextRecord();
@@ -52,9 +52,9 @@ internal sealed class FtracePasses(PatchContext kernel, IReadOnlyList<PatchSite>
     /// <summary>add_update() for each record, until one fails.</summary>
     public IEnumerable<KernelStep> AddUpdates()
     {
-        foreach (var site in _sites)
+        for (var i = 0; i < _sites.Length; i++)
         {
-            Current = site;
+            var site = Begin(i);
             if (site.IsFinished || site.NewCode is null)
             {
                 yield return kernel.NextRecord();
@@ -72,9 +72,9 @@ internal sealed class FtracePasses(PatchContext kernel, IReadOnlyList<PatchSite>
     /// <summary>finish_update() for each record, until one fails.</summary>
     public IEnumerable<KernelStep> FinishUpdates()
     {
-        foreach (var site in _sites)
+        for (var i = 0; i < _sites.Length; i++)
         {
-            Current = site;
+            var site = Begin(i);
 
             // The record changes first: a failing write leaves it wrong, as it did in the original.
             var isFinished = site.IsFinished;
@@ -110,6 +110,12 @@ internal sealed class FtracePasses(PatchContext kernel, IReadOnlyList<PatchSite>
         => tail.SequenceEqual(site.OldCode.AsSpan(1)) ? site.OldCode.AsMemory(0, 1)
             : site.NewCode is not null && tail.SequenceEqual(site.NewCode.AsSpan(1)) ? site.NewCode.AsMemory(0, 1)
             : default;
+
+    private PatchSite Begin(int record)
+    {
+        kernel.ExpectAfter(_sites, record);
+        return Current = _sites[record];
+    }
 
     private KernelStep NextAndRead(PatchSite site)
     {

@@ -44,15 +44,23 @@ public sealed class TextPokeBp : IPatchProtocol
             var address = state.Address.Store(null);
             var length = state.Length.Store(0);
             TextPoke int3 = kernel.TextPoke(default, BreakpointState.Int3Opcode), tail = kernel.TextPoke(default, default), first = kernel.TextPoke(default, default);
-            var putInt3 = KernelStep.Call([BreakpointMark, handler, address, length, state.HandleNoList, state.BeginPatching, Fence.Write, int3]);
+            var putInt3 = KernelStep.Call([kernel.RecordStep, BreakpointMark, handler, address, length, state.HandleNoList, state.BeginPatching, Fence.Write, int3]);
             var putTail = KernelStep.Call([kernel.RunSync(), TailMark, tail]);
             var putFirst = KernelStep.Call([kernel.RunSync(), FirstByteMark, first]);
             var end = KernelStep.Call([state.Retract, Fence.Write]);
+            var syncAndEnd = KernelStep.Call([kernel.RunSync(), state.Retract, Fence.Write]);
             var done = 0;
-            foreach (var site in sites as PatchSite[] ?? [.. sites])
+            var all = sites as PatchSite[] ?? [.. sites];
+            for (var i = 0; i < all.Length; i++)
             {
-                yield return kernel.NextRecord();
-                if (site.NewCode is { } opcode)
+                kernel.ExpectAfter(all, i);
+                kernel.NoteRecord();
+                var site = all[i];
+                if (site.NewCode is not { } opcode)
+                {
+                    yield return kernel.RecordStep;
+                }
+                else
                 {
                     handler.Value = site.Address + site.Length;
                     address.Value = site.Address + 1;
@@ -62,6 +70,7 @@ public sealed class TextPokeBp : IPatchProtocol
                     if (int3.Error != 0)
                     {
                         kernel.Failure = new(int3.Error, PhaseBreakpoint, done, site.Address, Recovered: true);
+                        yield return end;
                     }
                     else
                     {
@@ -75,10 +84,9 @@ public sealed class TextPokeBp : IPatchProtocol
                         first.At(site.Address, opcode.AsMemory(0, 1));
                         yield return putFirst;
                         if (first.Error != 0) yield return kernel.Kernel.RaiseBug($"text_poke_bp: the first byte of {site.Address} cannot be written");
-                        yield return kernel.RunSync();
+                        yield return syncAndEnd;
                     }
 
-                    yield return end;
                     if (kernel.Failure is not null || kernel.Kernel.Bug is not null) yield break;
                 }
 

@@ -19,17 +19,23 @@ internal sealed unsafe class DirtyLines(GuestMemory memory)
     /// <summary>The first slot of each page that has been dirty.</summary>
     private readonly Dictionary<uint, int> _pages = [];
 
+    /// <summary>The other way round: whose slots these are, <see cref="LinesPerPage"/> of them each.</summary>
+    private readonly List<uint> _pageNumbers = [];
+
     /// <summary>For each line of such a page, 1 + the index of its history, or 0 while it is clean.</summary>
     private int[] _slots = new int[LinesPerPage];
 
     /// <summary>Those of the dirty lines, and behind them spare ones.</summary>
     private readonly List<LineHistory> _histories = [];
 
+    /// <summary>The slots of the dirty lines, in the same order: making them all clean again need not go to thousands of histories.</summary>
+    private readonly List<int> _dirtySlots = [];
+
     // The page that was asked for last: the next line is mostly in it too.
     private uint _lastPage = NoPage;
     private int _lastPageSlot;
 
-    public int Count { get; private set; }
+    public int Count => _dirtySlots.Count;
 
     /// <summary>What they were and are.</summary>
     public ReadOnlySpan<LineHistory> Histories => CollectionsMarshal.AsSpan(_histories)[..Count];
@@ -63,8 +69,9 @@ internal sealed unsafe class DirtyLines(GuestMemory memory)
 
         if (Count == _histories.Count) _histories.Add(new());
         var history = _histories[Count];
-        at = ++Count;
-        history.Restart(line, slot, memory.Origin + (long)line.Value);
+        _dirtySlots.Add(slot);
+        at = Count;
+        history.Restart(line, memory.Origin + (long)line.Value);
         memory.PageFlags[page] |= PageFlag.Dirty;
         return history;
     }
@@ -72,10 +79,11 @@ internal sealed unsafe class DirtyLines(GuestMemory memory)
     /// <summary>All lines are clean.</summary>
     public void Clear()
     {
-        foreach (var history in Histories) MakeClean(history);
-        Count = 0;
+        foreach (var slot in CollectionsMarshal.AsSpan(_dirtySlots)) MakeClean(slot);
+        _dirtySlots.Clear();
         if (_pages.Count <= IdlePagesMax) return;
         _pages.Clear();
+        _pageNumbers.Clear();
         _slots = new int[LinesPerPage];
         _lastPage = NoPage;
     }
@@ -86,34 +94,36 @@ internal sealed unsafe class DirtyLines(GuestMemory memory)
         var kept = 0;
         for (var i = 0; i < Count; i++)
         {
-            var history = _histories[i];
+            var (history, slot) = (_histories[i], _dirtySlots[i]);
             if (isClean(history))
             {
-                MakeClean(history);
+                MakeClean(slot);
                 continue;
             }
 
             (_histories[kept], _histories[i]) = (history, _histories[kept]);
-            _slots[history.Slot] = ++kept;
+            _dirtySlots[kept] = slot;
+            _slots[slot] = ++kept;
         }
 
-        Count = kept;
+        _dirtySlots.RemoveRange(kept, Count - kept);
         foreach (var history in Histories) memory.PageFlags[GuestMemory.PageOf(history.Line)] |= PageFlag.Dirty;
     }
 
     private static int LineInPage(GuestAddress address) => (int)(address.Value / LineHistory.LineBytes) & (LinesPerPage - 1);
 
-    private void MakeClean(LineHistory history)
+    private void MakeClean(int slot)
     {
-        _slots[history.Slot] = 0;
-        memory.PageFlags[GuestMemory.PageOf(history.Line)] &= unchecked((byte)~PageFlag.Dirty);
+        _slots[slot] = 0;
+        memory.PageFlags[_pageNumbers[slot / LinesPerPage]] &= unchecked((byte)~PageFlag.Dirty);
     }
 
     private int SlotOf(uint page)
     {
         ref var first = ref CollectionsMarshal.GetValueRefOrAddDefault(_pages, page, out var exists);
         if (exists) return first;
-        first = (_pages.Count - 1) * LinesPerPage;
+        first = _pageNumbers.Count * LinesPerPage;
+        _pageNumbers.Add(page);
         if (first + LinesPerPage > _slots.Length) Array.Resize(ref _slots, 2 * _slots.Length);
         return first;
     }

@@ -7,11 +7,11 @@ internal sealed unsafe class LineHistory
 {
     public const int LineBytes = 64;
 
-    /// <summary>What most lines are: one site, and its three writes.</summary>
-    private const int UsualStores = 3;
-
     private Bytes _base;
-    private CodeStore[] _stores = new CodeStore[UsualStores];
+
+    // Most lines are stored to once before all CPUs agree again; those that are stored to more often have an array.
+    private CodeStore _only;
+    private CodeStore[] _stores = [];
     private int _count;
 
     // Few lines are ever fetched while they are dirty, and few models have lines maintained.
@@ -21,25 +21,20 @@ internal sealed unsafe class LineHistory
     /// <summary>The line's first byte.</summary>
     public GuestAddress Line { get; private set; }
 
-    /// <summary>Where <see cref="DirtyLines"/> says that the line is dirty.</summary>
-    public int Slot { get; private set; }
-
     /// <summary>True when nobody has stored here since the line was last maintained, for an instruction cache that must be.</summary>
-    public bool IsMaintained => _maintained is { Count: > 0 } && _maintained[^1] > _stores[_count - 1].Epoch;
+    public bool IsMaintained => _maintained is { Count: > 0 } && _maintained[^1] > Stores[^1].Epoch;
 
     /// <summary>The epochs of the stores, oldest first; one may come several times.</summary>
-    public IEnumerable<long> Epochs => _stores.Take(_count).Select(store => store.Epoch);
+    public IEnumerable<long> Epochs => Stores.ToArray().Select(store => store.Epoch);
 
-    private ReadOnlySpan<CodeStore> Stores => _stores.AsSpan(0, _count);
+    private ReadOnlySpan<CodeStore> Stores => _count == 1 ? new ReadOnlySpan<CodeStore>(ref _only) : _stores.AsSpan(0, _count);
 
     /// <summary>Starts anew with the bytes on which all CPUs agree.</summary>
     /// <param name="line">Which line it is now.</param>
-    /// <param name="slot">Where that is said.</param>
     /// <param name="bytes">Its 64 bytes in host memory.</param>
-    public void Restart(GuestAddress line, int slot, byte* bytes)
+    public void Restart(GuestAddress line, byte* bytes)
     {
         Line = line;
-        Slot = slot;
         _base = Unsafe.ReadUnaligned<Bytes>(bytes);
         _count = 0;
         if (_seen is { Count: > 0 }) _seen.Clear();
@@ -54,7 +49,15 @@ internal sealed unsafe class LineHistory
 
     public void Add(in CodeStore store)
     {
-        if (_count == _stores.Length) Array.Resize(ref _stores, 2 * _count);
+        if (_count == 0)
+        {
+            _only = store;
+            _count = 1;
+            return;
+        }
+
+        if (_count >= _stores.Length) Array.Resize(ref _stores, Math.Max(4, 2 * _count));
+        if (_count == 1) _stores[0] = _only;
         _stores[_count++] = store;
     }
 
