@@ -54,7 +54,8 @@ public sealed unsafe partial class Cpu
     /// <summary>True where all that an IPI with sync_core() leaves behind on a halted CPU is its clock, its account, and that it has serialised: nobody listens or explores.</summary>
     private bool IsSyncCoreUnseen => Machine.Accesses is null && !Machine.Events.WantsInterrupts && Machine.Fetch.Serialises(SerialisingEvents.Instruction);
 
-    /// <summary>A halted CPU takes an IPI with sync_core() and halts again, with nobody looking on: what <see cref="Receive"/> would come to, in a fourth of the time.</summary>
+    /// <summary>A halted CPU takes an IPI with sync_core() and halts again, with nobody looking on: what <see cref="Receive"/> would come to.</summary>
+    /// <param name="leftClockCycles">When it halts again.</param>
     private void SyncCoreUnseen(long leftClockCycles)
     {
         DrainStores();

@@ -4,7 +4,7 @@ using LivePatchLab.Machine;
 namespace LivePatchLab.Patching;
 
 /// <summary>What ftrace_replace_code() does with the records in each of its passes, the same from Linux 3.5 to 5.4. How it recovers is each version's own.</summary>
-/// <remarks>Each pass goes over all records itself, and does so with the same few steps: with one iterator and one step a record, a kernel's 25,000 are thrice as dear.</remarks>
+/// <remarks>Each pass goes over all records itself, and does so with the same few steps: an iterator and new steps for each of a kernel's 25,000 records would cost the host more than what they do.</remarks>
 /// <param name="kernel">Where it runs.</param>
 /// <param name="sites">The records.</param>
 internal sealed class FtracePasses(PatchContext kernel, IReadOnlyList<PatchSite> sites)

@@ -47,7 +47,6 @@ public sealed class TextPokeBp : IPatchProtocol
             var putInt3 = KernelStep.Call([kernel.RecordStep, BreakpointMark, handler, address, length, state.HandleNoList, state.BeginPatching, Fence.Write, int3]);
             var putTail = KernelStep.Call([kernel.RunSync(), TailMark, tail]);
             var putFirst = KernelStep.Call([kernel.RunSync(), FirstByteMark, first]);
-            var end = KernelStep.Call([state.Retract, Fence.Write]);
             var syncAndEnd = KernelStep.Call([kernel.RunSync(), state.Retract, Fence.Write]);
             var done = 0;
             var all = sites as PatchSite[] ?? [.. sites];
@@ -70,7 +69,7 @@ public sealed class TextPokeBp : IPatchProtocol
                     if (int3.Error != 0)
                     {
                         kernel.Failure = new(int3.Error, PhaseBreakpoint, done, site.Address, Recovered: true);
-                        yield return end;
+                        yield return KernelStep.Call([state.Retract, Fence.Write]);
                     }
                     else
                     {

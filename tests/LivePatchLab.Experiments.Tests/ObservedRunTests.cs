@@ -1,4 +1,3 @@
-using LivePatchLab.Linux;
 using LivePatchLab.Machine;
 using LivePatchLab.Patching;
 
@@ -24,8 +23,8 @@ public sealed class ObservedRunTests
         Run(protocol, workload, fetch, seen).ShouldBe(Run(protocol, workload, fetch, null));
         seen.Steps.ShouldBeGreaterThan(0);
         seen.Stores.ShouldBeGreaterThan(0);
-        seen.HandlersLeft.ShouldBeGreaterThanOrEqualTo(seen.Ipis);
-        (seen.Ipis > 0).ShouldBeTrue();
+        seen.Ipis.ShouldBeGreaterThan(0);
+        seen.HandlersLeft.ShouldBeGreaterThan(0);
     }
 
     [Fact]

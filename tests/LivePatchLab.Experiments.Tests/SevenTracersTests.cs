@@ -1,5 +1,4 @@
 using LivePatchLab.Linux;
-using LivePatchLab.Machine;
 using LivePatchLab.Patching;
 
 namespace LivePatchLab.Experiments.Tests;
