@@ -6,7 +6,7 @@ public sealed class KernelRoutine
     private IEnumerator<KernelStep> _steps;
     private Stack<IEnumerator<KernelStep>>? _callers;
 
-    // The step that the iterator gave last; and, while straight steps are called, those, which of them comes next, and how many there are.
+    // The step that the iterator gave last, or the last of straight ones; and, while straight steps are called, those, which of them comes next, and how many there are.
     private KernelStep _current = null!;
     private KernelStep[] _straight = [];
     private int _nextStraight;
@@ -72,6 +72,7 @@ public sealed class KernelRoutine
 
     private bool MoveOn()
     {
+        if (_straightEnd > 0) _current = _straight[^1];
         _nextStraight = _straightEnd = 0;
         while (true)
         {

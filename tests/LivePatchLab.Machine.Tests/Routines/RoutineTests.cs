@@ -75,6 +75,7 @@ public sealed class RoutineTests
         var routine = machine.Cpus[0].Start("test", Steps());
         machine.Run(routine).ShouldBe(MachineStop.Completed);
         values.ShouldBe([1, 2, 3, 4]);
+        routine.CurrentStep.ShouldBeOfType<Delay>("the step that was done last");
         routine.CompletedClockCycles.ShouldBe(4 * (1 + 10));
     }
 
