@@ -11,11 +11,13 @@ public sealed class BreakpointState
 {
     public const byte Int3 = 0xcc;
 
+    private readonly KernelStep _beginPatching;
+    private readonly KernelStep _endPatching;
+
     private BreakpointState()
     {
-        HandleNoList = IsHandled.Store(null);
-        BeginPatching = PatchingInProgress.Store(true);
-        Retract = PatchingInProgress.Store(false);
+        _beginPatching = PatchingInProgress.Store(true);
+        _endPatching = PatchingInProgress.Store(false);
     }
 
     /// <summary>The one byte that is written over the first of an instruction.</summary>
@@ -37,12 +39,6 @@ public sealed class BreakpointState
     /// <summary>How many comparisons <see cref="IsHandled"/> makes; what the handler's look-up costs.</summary>
     public int LookupComparisons { get; set; } = 1;
 
-    /// <summary>What is patched is a single site.</summary>
-    public KernelStep HandleNoList { get; }
-
-    /// <summary>The last of the globals that is set before anything is written.</summary>
-    public KernelStep BeginPatching { get; }
-
     /// <summary>A kernel's own: both functions work on the same variables, and one #BP handler reads them.</summary>
     public static BreakpointState In(LinuxKernel kernel) => kernel.Globals(_ =>
     {
@@ -51,6 +47,9 @@ public sealed class BreakpointState
         return state;
     });
 
+    /// <summary>The globals of a single site, before anything is written.</summary>
+    public IEnumerable<KernelStep> PublishSite(GuestAddress site, int length, GuestAddress handler) => new SitePublication(this).At(site, length, handler);
+
     /// <summary>The globals of a list, before anything is written.</summary>
     public IEnumerable<KernelStep> PublishList(int length, Func<GuestAddress, bool> isHandled)
     {
@@ -58,9 +57,25 @@ public sealed class BreakpointState
         yield return Length.Store(length);
         yield return Handler.Store(null);
         yield return IsHandled.Store(isHandled);
-        yield return BeginPatching;
+        yield return _beginPatching;
     }
 
     /// <summary>Nothing is being patched any more.</summary>
-    public KernelStep Retract { get; }
+    public KernelStep Retract() => _endPatching;
+
+    /// <summary>The same few steps for one site after the other: whoever yields them sets them anew once they are done.</summary>
+    internal sealed class SitePublication(BreakpointState state)
+    {
+        private readonly StoreVariable<GuestAddress?> _handler = state.Handler.Store(null);
+        private readonly StoreVariable<GuestAddress?> _address = state.Address.Store(null);
+        private readonly StoreVariable<int> _length = state.Length.Store(0);
+
+        public KernelStep[] Steps => field ??= [_handler, _address, _length, state.IsHandled.Store(null), state._beginPatching];
+
+        public KernelStep[] At(GuestAddress site, int length, GuestAddress handler)
+        {
+            (_handler.Value, _address.Value, _length.Value) = (handler, site + 1, length);
+            return Steps;
+        }
+    }
 }

@@ -40,14 +40,12 @@ public sealed class TextPokeBp : IPatchProtocol
             kernel.TextMutex.AssertHeld();
 
             // A kernel has tens of thousands of sites: the steps are made once, and set anew for each.
-            var handler = state.Handler.Store(null);
-            var address = state.Address.Store(null);
-            var length = state.Length.Store(0);
+            var publication = new BreakpointState.SitePublication(state);
             TextPoke int3 = kernel.TextPoke(default, BreakpointState.Int3Opcode), tail = kernel.TextPoke(default, default), first = kernel.TextPoke(default, default);
-            var putInt3 = KernelStep.Call([kernel.RecordStep, BreakpointMark, handler, address, length, state.HandleNoList, state.BeginPatching, Fence.Write, int3]);
+            var putInt3 = KernelStep.Call([kernel.RecordStep, BreakpointMark, .. publication.Steps, Fence.Write, int3]);
             var putTail = KernelStep.Call([kernel.RunSync(), TailMark, tail]);
             var putFirst = KernelStep.Call([kernel.RunSync(), FirstByteMark, first]);
-            var syncAndEnd = KernelStep.Call([kernel.RunSync(), state.Retract, Fence.Write]);
+            var syncAndEnd = KernelStep.Call([kernel.RunSync(), state.Retract(), Fence.Write]);
             var done = 0;
             var all = sites as PatchSite[] ?? [.. sites];
             for (var i = 0; i < all.Length; i++)
@@ -61,15 +59,13 @@ public sealed class TextPokeBp : IPatchProtocol
                 }
                 else
                 {
-                    handler.Value = site.Address + site.Length;
-                    address.Value = site.Address + 1;
-                    length.Value = site.Length;
+                    publication.At(site.Address, site.Length, handler: site.Address + site.Length);
                     int3.At(site.Address, BreakpointState.Int3Opcode);
                     yield return putInt3;
                     if (int3.Error != 0)
                     {
                         kernel.Failure = new(int3.Error, PhaseBreakpoint, done, site.Address, Recovered: true);
-                        yield return KernelStep.Call([state.Retract, Fence.Write]);
+                        yield return KernelStep.Call([state.Retract(), Fence.Write]);
                     }
                     else
                     {

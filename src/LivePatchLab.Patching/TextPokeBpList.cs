@@ -87,7 +87,7 @@ public sealed class TextPokeBpList : IPatchProtocol
             kernel.Failure = new(entry.Error, report, iterator.FailCount, iterator.FailAddr, Recovered: true);
         }
 
-        yield return state.Retract;
+        yield return state.Retract();
         yield return Fence.Write;
     }
 
