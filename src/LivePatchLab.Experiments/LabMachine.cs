@@ -11,7 +11,15 @@ namespace LivePatchLab.Experiments;
 /// </summary>
 public sealed class LabMachine : IDisposable
 {
+    private static readonly byte[] Nop = FtraceRecords.NopReplace();
+
     private readonly Dictionary<IPatchProtocol, IPatcher> _patchers = [];
+
+    /// <summary>The call of each record, made when first asked for.</summary>
+    private byte[][]? _calls;
+
+    private PatchSite[]? _toCalls;
+    private PatchSite[]? _toNops;
 
     /// <exception cref="BadInputException">The options ask for what there cannot be.</exception>
     public LabMachine(LabMachineOptions options)
@@ -57,25 +65,15 @@ public sealed class LabMachine : IDisposable
     public long Visits => SumPerCpu(TracedText.VisitsOffset);
 
     /// <summary>What ftrace would patch to bring all records to a state: nop to call, or back. Records that are there already need no change.</summary>
-    public IReadOnlyList<PatchSite> SitesFor(bool enable) =>
-    [
-        .. Records.Records.Select(record => record.TestRecord(enable) switch
-        {
-            FtraceUpdate.MakeCall => new PatchSite(record.Ip, FtraceRecords.NopReplace(), Records.CallReplace(record.Ip)),
-            FtraceUpdate.MakeNop => new PatchSite(record.Ip, Records.CallReplace(record.Ip), FtraceRecords.NopReplace()),
-            _ => new PatchSite(record.Ip, enable ? Records.CallReplace(record.Ip) : FtraceRecords.NopReplace(), null),
-        }),
-    ];
+    public IReadOnlyList<PatchSite> SitesFor(bool enable) => NewSitesFor(enable);
 
     /// <summary>Turns tracing on or off at all sites, and has the records follow.</summary>
     public PatchRun Switch(IPatchProtocol protocol, bool enable, CancellationToken cancellation = default, Action<PatchProgress>? progress = null)
-    {
-        var sites = SitesFor(enable);
-        var run = Patch(protocol, sites, cancellation, progress);
-        for (var i = 0; i < sites.Count; i++)
-            if (sites[i].IsFinished) Records.Records[i].UpdateRecord(enable);
-        return run;
-    }
+        => Switch(protocol, OwnSitesFor(enable), enable, () => Machine.Hash(), progress, cancellation);
+
+    /// <summary>The same without the fingerprint of all memory in the end, for those who switch thousands of times.</summary>
+    internal PatchRun SwitchUnhashed(IPatchProtocol protocol, bool enable, CancellationToken cancellation)
+        => Switch(protocol, OwnSitesFor(enable), enable, () => default, progress: null, cancellation);
 
     /// <summary>Replaces code by a protocol, from CPU 0, while the other CPUs go on, and looks whether all went as it may.</summary>
     /// <param name="protocol">How.</param>
@@ -83,6 +81,28 @@ public sealed class LabMachine : IDisposable
     /// <param name="cancellation">Leaves the machine in the middle of it.</param>
     /// <param name="progress">Told now and then how far the patcher is, on the calling thread; it changes nothing of the outcome.</param>
     public PatchRun Patch(IPatchProtocol protocol, IReadOnlyList<PatchSite> sites, CancellationToken cancellation = default, Action<PatchProgress>? progress = null)
+        => DoPatch(protocol, sites, () => Machine.Hash(), progress, cancellation);
+
+    /// <summary>Lets the CPUs go on for some cycles with nobody patching.</summary>
+    public MachineStop RunGuests(long cycles, CancellationToken cancellation = default)
+        => Machine.Run(clockLimitCycles: Machine.ClockCycles + cycles, cancellation: cancellation);
+
+    public void Dispose() => Machine.Dispose();
+
+    public override string ToString()
+        => $"{Machine.Cpus.Count} CPUs, {Workloads.NameOf(Workload)}; {Records.Records.Count:N0} traced sites of {Text.KernelName}; costs {Options.Costs.Name}, fetch {Options.Fetch.Name}, seed {Options.Seed}";
+
+    /// <summary>Patches sites that are records of this machine, the first ones or all, and has the records follow.</summary>
+    internal PatchRun Switch(IPatchProtocol protocol, IReadOnlyList<PatchSite> sites, bool enable, Func<StateHash> hash, Action<PatchProgress>? progress, CancellationToken cancellation)
+    {
+        var run = DoPatch(protocol, sites, hash, progress, cancellation);
+        var records = RecordArray;
+        for (var i = 0; i < sites.Count; i++)
+            if (sites[i].IsFinished) records[i].UpdateRecord(enable);
+        return run;
+    }
+
+    private PatchRun DoPatch(IPatchProtocol protocol, IReadOnlyList<PatchSite> sites, Func<StateHash> hash, Action<PatchProgress>? progress, CancellationToken cancellation)
     {
         if (!_patchers.TryGetValue(protocol, out var patcher)) _patchers[protocol] = patcher = protocol.Attach(Kernel);
         var started = Stopwatch.GetTimestamp();
@@ -116,18 +136,45 @@ public sealed class LabMachine : IDisposable
             Failure = context.Failure,
             Bug = Kernel.Bug,
             Violation = watch.Violation ?? ViolationOf(stop) ?? (context.Failure is null && Kernel.Bug is null ? WrongText(sites) : null),
-            StateHash = Machine.Hash(),
+            StateHash = hash(),
         };
     }
 
-    /// <summary>Lets the CPUs go on for some cycles with nobody patching.</summary>
-    public MachineStop RunGuests(long cycles, CancellationToken cancellation = default)
-        => Machine.Run(clockLimitCycles: Machine.ClockCycles + cycles, cancellation: cancellation);
+    private PatchSite[] NewSitesFor(bool enable)
+    {
+        var records = RecordArray;
+        _calls ??= [.. records.Select(record => Records.CallReplace(record.Ip))];
+        var sites = new PatchSite[records.Length];
+        for (var i = 0; i < sites.Length; i++)
+        {
+            var record = records[i];
+            sites[i] = record.TestRecord(enable) switch
+            {
+                FtraceUpdate.MakeCall => new(record.Ip, Nop, _calls[i]),
+                FtraceUpdate.MakeNop => new(record.Ip, _calls[i], Nop),
+                _ => new(record.Ip, enable ? _calls[i] : Nop, null),
+            };
+        }
 
-    public void Dispose() => Machine.Dispose();
+        return sites;
+    }
 
-    public override string ToString()
-        => $"{Machine.Cpus.Count} CPUs, {Workloads.NameOf(Workload)}; {Records.Records.Count:N0} traced sites of {Text.KernelName}; costs {Options.Costs.Name}, fetch {Options.Fetch.Name}, seed {Options.Seed}";
+    /// <summary>As <see cref="SitesFor"/>, for a patch of which nobody keeps the sites: tracing that goes on and off does not make tens of thousands of them each time.</summary>
+    private PatchSite[] OwnSitesFor(bool enable)
+    {
+        if (Array.Exists(RecordArray, record => record.IsEnabled == enable)) return NewSitesFor(enable);
+        ref var own = ref enable ? ref _toCalls : ref _toNops;
+        if (own is null) return own = NewSitesFor(enable);
+        foreach (var site in own)
+        {
+            site.IsFinished = false;
+            if (!site.Guard.IsEmpty) site.Guard = default;
+        }
+
+        return own;
+    }
+
+    private DynFtrace[] RecordArray => field ??= [.. Records.Records];
 
     /// <summary>How long the CPUs are watched after the patcher has returned, for old code that must not be seen any more.</summary>
     private const long AftermathCycles = 100_000;
@@ -149,11 +196,13 @@ public sealed class LabMachine : IDisposable
 
     private Violation? WrongText(IReadOnlyList<PatchSite> sites)
     {
-        foreach (var site in sites)
+        Span<byte> room = stackalloc byte[16];
+        foreach (var site in sites as PatchSite[] ?? [.. sites])
         {
             var expected = site.NewCode ?? site.OldCode;
-            var actual = Machine.Memory.Read(site.Address, site.Length);
-            if (!actual.AsSpan().SequenceEqual(expected))
+            var fits = expected.Length <= room.Length && Machine.Memory.TryRead(site.Address, room[..expected.Length]);
+            var actual = fits ? room[..expected.Length] : Machine.Memory.Read(site.Address, expected.Length);
+            if (!actual.SequenceEqual(expected))
                 return new(ViolationKind.WrongText, new(0), Machine.Cpus[0].ClockCycles, site.Address, $"{site.Address} holds {Convert.ToHexStringLower(actual)} in the end, not {Convert.ToHexStringLower(expected)}");
         }
 

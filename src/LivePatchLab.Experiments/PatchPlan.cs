@@ -21,13 +21,7 @@ public sealed record PatchPlan(PatchSelection Selection, IPatchProtocol Protocol
     /// <summary>As <see cref="Run(LabMachine, CancellationToken)"/>, and tells how far it is.</summary>
     /// <inheritdoc cref="LabMachine.Patch" path="/param[@name='progress']"/>
     public PatchRun Run(LabMachine machine, Action<PatchProgress>? progress, CancellationToken cancellation)
-    {
-        var sites = SitesOn(machine);
-        var run = machine.Patch(Protocol, sites, cancellation, progress);
-        for (var i = 0; i < sites.Count; i++)
-            if (sites[i].IsFinished) machine.Records.Records[i].UpdateRecord(Enable);
-        return run;
-    }
+        => machine.Switch(Protocol, SitesOn(machine), Enable, () => machine.Machine.Hash(), progress, cancellation);
 
     /// <summary>Patches, and writes down what every CPU does meanwhile. Made for few CPUs and few sites: each instruction becomes a row.</summary>
     /// <exception cref="BadInputException">As for <see cref="Run(LabMachine, CancellationToken)"/>.</exception>

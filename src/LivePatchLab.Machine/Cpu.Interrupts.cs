@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace LivePatchLab.Machine;
 
 /// <summary>Function-call IPIs: sending, landing, and the way in and out of their handlers.</summary>
@@ -13,23 +15,57 @@ public sealed unsafe partial class Cpu
         Machine.Accesses?.Release(round.SentThing);
         var costs = Machine.Costs;
         var (sendCycles, latencyCycles, jitter) = (costs.IpiSend.Cycles, costs.IpiLatency.Cycles, (int)costs.IpiJitter.Cycles);
-        var clock = ClockCycles;
+        var isUnseen = round.Function.IsSyncCore && IsSyncCoreUnseen;
+        var (wakingCycles, handlerCycles, exitCycles) = (costs.IdleExit.Cycles, costs.InterruptEntry.Cycles + costs.Serialise.Cycles, costs.InterruptExit.Cycles);
+        var accounts = Machine.Accounts.Running;
+        var (clock, targets) = (ClockCycles, 0);
         foreach (var target in Machine.AllCpus)
         {
             if (target == this || target.Activity == CpuActivity.Parked || round.Only?.Invoke(target) == false) continue;
             clock += sendCycles;
-            round.Targets++;
-            round.Pending++;
+            targets++;
             var latency = latencyCycles + (jitter > 0 ? Machine.Choices.Choose(ChoicePoint.IpiLatency, jitter + 1) : 0);
+            if (isUnseen && target.IsHaltedOnly)
+            {
+                var entered = Math.Max(target.ClockCycles, clock + latency) + wakingCycles;
+                target.SyncCoreUnseen(entered + handlerCycles + exitCycles);
+                round.NoteAcknowledged(entered + handlerCycles);
+                ref var account = ref accounts[target.Id.Index];
+                account.IpisTaken++;
+                account.HandlerCycles += handlerCycles + exitCycles;
+                continue;
+            }
+
+            round.Pending++;
             target.Receive(new(clock + latency, round));
         }
 
-        Account.IpisSent += round.Targets;
+        round.Targets = targets;
+        accounts[Id.Index].IpisSent += targets;
+    }
+
+    /// <summary>True on a CPU that does nothing but wait for an interrupt, and will take the next one as it lands.</summary>
+    private bool IsHaltedOnly
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Activity == CpuActivity.Idle && _routines.Count == 0 && _pendingIpis.Count == 0 && InterruptsEnabled;
+    }
+
+    /// <summary>True where all that an IPI with sync_core() leaves behind on a halted CPU is its clock, its account, and that it has serialised: nobody listens or explores.</summary>
+    private bool IsSyncCoreUnseen => Machine.Accesses is null && !Machine.Events.WantsInterrupts && Machine.Fetch.Serialises(SerialisingEvents.Instruction);
+
+    /// <summary>A halted CPU takes an IPI with sync_core() and halts again, with nobody looking on: what <see cref="Receive"/> would come to.</summary>
+    /// <param name="leftClockCycles">When it halts again.</param>
+    private void SyncCoreUnseen(long leftClockCycles)
+    {
+        DrainStores();
+        Machine.Versions.Serialise(Id);
+        ClockCycles = leftClockCycles;
     }
 
     private void Receive(PendingIpi ipi)
     {
-        if (Activity == CpuActivity.Idle && _routines.Count == 0 && _pendingIpis.Count == 0 && InterruptsEnabled && ipi.Round.Function.IsIndivisible)
+        if (IsHaltedOnly && ipi.Round.Function.IsIndivisible)
         {
             // A halted CPU has no instruction with which to observe, or be observed in, the time until the IPI lands: taking it
             // here and now gives the same clocks and the same versions as taking it in its turn, and costs a tenth.

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace LivePatchLab.Machine;
@@ -106,7 +107,11 @@ public sealed unsafe partial class Cpu
     internal CpuState* State { get; }
 
     /// <summary>The account of the phase that is on.</summary>
-    internal ref CpuAccount Account => ref Machine.Accounts.Running[Id.Index];
+    internal ref CpuAccount Account
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => ref Machine.Accounts.Running[Id.Index];
+    }
 
     /// <summary>Has the CPU execute guest code.</summary>
     /// <param name="rip">The first instruction.</param>
@@ -261,6 +266,7 @@ public sealed unsafe partial class Cpu
         hasher.Add((ulong)Activity);
     }
 
+    /// <summary>Does steps of a routine for as long as there is nothing else to look at: to the end of the turn, a wait, an IPI, guest code that it calls, or its own end.</summary>
     private void Step(KernelRoutine routine)
     {
         if (routine.MustResume)
@@ -276,18 +282,29 @@ public sealed unsafe partial class Cpu
             return;
         }
 
-        if (!routine.MoveNext())
+        var machine = Machine;
+        var depth = _routines.Count;
+        do
         {
-            Finish(routine);
-            return;
+            if (!routine.MoveNext())
+            {
+                Finish(routine);
+                return;
+            }
+
+            if (machine.Events.WantsSteps) machine.Events.RaiseStepped(this, routine);
+            var busy = routine.Current.Execute(this);
+
+            // The common case of what KeepBusy does: the step ends within the CPU's turn, uninterrupted.
+            if (_pendingIpis.Count > 0 || ClockCycles + busy > machine.RunLimitCycles)
+            {
+                routine.BusyCycles = busy;
+                return;
+            }
+
+            ClockCycles += busy;
         }
-
-        if (Machine.Events.WantsSteps) Machine.Events.RaiseStepped(this, routine);
-        var busy = routine.Current.Execute(this);
-
-        // The common case of what KeepBusy does, without another turn of the loop: the step ends within the CPU's turn, uninterrupted.
-        if (_pendingIpis.Count == 0 && ClockCycles + busy <= Machine.RunLimitCycles) ClockCycles += busy;
-        else routine.BusyCycles = busy;
+        while (ClockCycles < machine.RunLimitCycles && !routine.MustResume && _routines.Count == depth);
     }
 
     /// <summary>The clock at which the step that is being done is done, or is interrupted.</summary>

@@ -11,8 +11,13 @@ public sealed class BreakpointState
 {
     public const byte Int3 = 0xcc;
 
+    private readonly KernelStep _beginPatching;
+    private readonly KernelStep _endPatching;
+
     private BreakpointState()
     {
+        _beginPatching = PatchingInProgress.Store(true);
+        _endPatching = PatchingInProgress.Store(false);
     }
 
     /// <summary>The one byte that is written over the first of an instruction.</summary>
@@ -43,14 +48,7 @@ public sealed class BreakpointState
     });
 
     /// <summary>The globals of a single site, before anything is written.</summary>
-    public IEnumerable<KernelStep> PublishSite(GuestAddress site, int length, GuestAddress handler)
-    {
-        yield return Handler.Store(handler);
-        yield return Address.Store(site + 1);
-        yield return Length.Store(length);
-        yield return IsHandled.Store(null);
-        yield return PatchingInProgress.Store(true);
-    }
+    public IEnumerable<KernelStep> PublishSite(GuestAddress site, int length, GuestAddress handler) => new SitePublication(this).At(site, length, handler);
 
     /// <summary>The globals of a list, before anything is written.</summary>
     public IEnumerable<KernelStep> PublishList(int length, Func<GuestAddress, bool> isHandled)
@@ -59,9 +57,25 @@ public sealed class BreakpointState
         yield return Length.Store(length);
         yield return Handler.Store(null);
         yield return IsHandled.Store(isHandled);
-        yield return PatchingInProgress.Store(true);
+        yield return _beginPatching;
     }
 
     /// <summary>Nothing is being patched any more.</summary>
-    public KernelStep Retract() => PatchingInProgress.Store(false);
+    public KernelStep Retract() => _endPatching;
+
+    /// <summary>The same few steps for one site after the other: whoever yields them sets them anew once they are done.</summary>
+    internal sealed class SitePublication(BreakpointState state)
+    {
+        private readonly StoreVariable<GuestAddress?> _handler = state.Handler.Store(null);
+        private readonly StoreVariable<GuestAddress?> _address = state.Address.Store(null);
+        private readonly StoreVariable<int> _length = state.Length.Store(0);
+
+        public KernelStep[] Steps => field ??= [_handler, _address, _length, state.IsHandled.Store(null), state._beginPatching];
+
+        public KernelStep[] At(GuestAddress site, int length, GuestAddress handler)
+        {
+            (_handler.Value, _address.Value, _length.Value) = (handler, site + 1, length);
+            return Steps;
+        }
+    }
 }

@@ -39,22 +39,22 @@ public sealed class Ftrace2012 : IPatchProtocol
     internal static IEnumerable<KernelStep> ReplaceCode(PatchContext kernel, IReadOnlyList<PatchSite> sites)
     {
         // The count is not set back between the passes: so v3.10 reports it.
-        var pass = new FtracePasses(kernel);
+        var pass = new FtracePasses(kernel, sites);
 
         yield return new PhaseMark(PhaseAdding);
-        yield return KernelStep.Call(pass.ForEach(sites, pass.AddBreakpoints));
+        yield return KernelStep.Call(pass.AddBreakpoints());
         if (pass.Error == 0)
         {
             yield return KernelStep.Call(pass.RunSync());
             yield return new PhaseMark(PhaseUpdating);
-            yield return KernelStep.Call(pass.ForEach(sites, pass.AddUpdate));
+            yield return KernelStep.Call(pass.AddUpdates());
         }
 
         if (pass.Error == 0)
         {
             yield return KernelStep.Call(pass.RunSync());
             yield return new PhaseMark(PhaseFinishing);
-            yield return KernelStep.Call(pass.ForEach(sites, pass.FinishUpdate));
+            yield return KernelStep.Call(pass.FinishUpdates());
         }
 
         if (pass.Error == 0)

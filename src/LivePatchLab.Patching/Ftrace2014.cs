@@ -37,25 +37,25 @@ public sealed class Ftrace2014 : IPatchProtocol
 
     private static IEnumerable<KernelStep> ReplaceCode(PatchContext kernel, IReadOnlyList<PatchSite> sites)
     {
-        var pass = new FtracePasses(kernel);
+        var pass = new FtracePasses(kernel, sites);
 
         var report = PhaseAdding;
         yield return new PhaseMark(PhaseAdding);
-        yield return KernelStep.Call(pass.ForEach(sites, pass.AddBreakpoints));
+        yield return KernelStep.Call(pass.AddBreakpoints());
         if (pass.Error != 0) goto remove_breakpoints;
         yield return KernelStep.Call(pass.RunSync());
 
         report = PhaseUpdating;
         pass.Count = 0;
         yield return new PhaseMark(PhaseUpdating);
-        yield return KernelStep.Call(pass.ForEach(sites, pass.AddUpdate));
+        yield return KernelStep.Call(pass.AddUpdates());
         if (pass.Error != 0) goto remove_breakpoints;
         yield return KernelStep.Call(pass.RunSync());
 
         report = PhaseFinishing;
         pass.Count = 0;
         yield return new PhaseMark(PhaseFinishing);
-        yield return KernelStep.Call(pass.ForEach(sites, pass.FinishUpdate));
+        yield return KernelStep.Call(pass.FinishUpdates());
         if (pass.Error != 0) goto remove_breakpoints;
         yield return KernelStep.Call(pass.RunSync());
         yield break;

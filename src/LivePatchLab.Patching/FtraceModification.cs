@@ -13,6 +13,7 @@ namespace LivePatchLab.Patching;
 internal sealed class FtraceModification
 {
     private readonly HashSet<GuestAddress> _locations = [];
+    private GuestAddress[] _lastKnown = [];
 
     public FtraceModification(LinuxKernel kernel) => kernel.RegisterInt3Handler(FtraceInt3Handler);
 
@@ -22,7 +23,19 @@ internal sealed class FtraceModification
     /// <summary>ftrace_location() knows every traced function, not only those of one operation.</summary>
     public void Know(IReadOnlyList<PatchSite> sites)
     {
-        foreach (var site in sites) _locations.Add(site.Address);
+        if (KnewLast(sites)) return;
+        _lastKnown = [.. sites.Select(site => site.Address)];
+        _locations.UnionWith(_lastKnown);
+    }
+
+    /// <summary>Tracing that goes on and off comes with the same sites each time.</summary>
+    private bool KnewLast(IReadOnlyList<PatchSite> sites)
+    {
+        if (sites.Count != _lastKnown.Length) return false;
+        var at = 0;
+        foreach (var site in sites as PatchSite[] ?? [.. sites])
+            if (site.Address != _lastKnown[at++]) return false;
+        return true;
     }
 
     private IEnumerable<KernelStep> FtraceInt3Handler(Cpu cpu, TrapFrame regs)

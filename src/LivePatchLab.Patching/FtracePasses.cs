@@ -3,10 +3,20 @@ using LivePatchLab.Machine;
 
 namespace LivePatchLab.Patching;
 
-/// <summary>What ftrace_replace_code() does with one record in each of its passes, the same from Linux 3.5 to 5.4. How it recovers is each version's own.</summary>
+/// <summary>What ftrace_replace_code() does with the records in each of its passes, the same from Linux 3.5 to 5.4. How it recovers is each version's own.</summary>
+/// <remarks>Each pass goes over all records itself, and does so with the same few steps: an iterator and new steps for each of a kernel's 25,000 records would cost the host more than what they do.</remarks>
 /// <param name="kernel">Where it runs.</param>
-internal sealed class FtracePasses(PatchContext kernel)
+/// <param name="sites">The records.</param>
+internal sealed class FtracePasses(PatchContext kernel, IReadOnlyList<PatchSite> sites)
 {
+    private readonly PatchSite[] _sites = sites as PatchSite[] ?? [.. sites];
+    private readonly ProbeKernelRead _read = kernel.ProbeKernelRead(default, FtraceRecords.McountInsnSize);
+    private readonly ProbeKernelWrite _write = kernel.ProbeKernelWrite(default, default, TextMapping.IdentityAlias);
+
+    // A record that is to be changed takes one or two of these in each pass.
+    private KernelStep? _nextAndRead;
+    private KernelStep? _nextAndWrite;
+
     /// <summary>0, or the error of the record that ended a pass.</summary>
     public int Error { get; private set; }
 
@@ -16,52 +26,75 @@ internal sealed class FtracePasses(PatchContext kernel)
     /// <summary>The record at work.</summary>
     public PatchSite? Current { get; private set; }
 
-    /// <summary>One pass over the records, until one fails.</summary>
-    public IEnumerable<KernelStep> ForEach(IReadOnlyList<PatchSite> sites, Func<PatchSite, IEnumerable<KernelStep>> pass)
+    /// <summary>add_breakpoints() for each record, until one fails.</summary>
+    public IEnumerable<KernelStep> AddBreakpoints()
     {
-        foreach (var site in sites)
+        for (var i = 0; i < _sites.Length; i++)
         {
-            Current = site;
-            yield return kernel.NextRecord();
-            yield return KernelStep.Call(pass(site));
-            if (Error != 0) yield break;
+            var site = Begin(i);
+            if (site.IsFinished || site.NewCode is null)
+            {
+                yield return kernel.NextRecord();
+            }
+            else
+            {
+                yield return NextAndRead(site);
+                Error = _read.Error != 0 ? Errno.Efault : _read.Bytes.SequenceEqual(site.OldCode) ? 0 : Errno.Einval;
+                if (Error != 0) yield break;
+                yield return FtraceWrite(site.Address, BreakpointState.Int3Opcode);
+                if (IsWriteFailed()) yield break;
+            }
+
             Count++;
         }
     }
 
-    public IEnumerable<KernelStep> AddBreakpoints(PatchSite site)
+    /// <summary>add_update() for each record, until one fails.</summary>
+    public IEnumerable<KernelStep> AddUpdates()
     {
-        if (site.IsFinished || site.NewCode is null) yield break;
-        var actual = kernel.ProbeKernelRead(site.Address, site.Length);
-        yield return actual;
-        Error = actual.Error != 0 ? Errno.Efault : actual.Bytes.SequenceEqual(site.OldCode) ? 0 : Errno.Einval;
-        if (Error != 0) yield break;
-        var write = FtraceWrite(site.Address, BreakpointState.Int3Opcode);
-        yield return write;
-        Error = write.Error != 0 ? Errno.Eperm : 0;
+        for (var i = 0; i < _sites.Length; i++)
+        {
+            var site = Begin(i);
+            if (site.IsFinished || site.NewCode is null)
+            {
+                yield return kernel.NextRecord();
+            }
+            else
+            {
+                yield return NextAndWrite(site.Address + 1, site.NewCode.AsMemory(1));
+                if (IsWriteFailed()) yield break;
+            }
+
+            Count++;
+        }
     }
 
-    public IEnumerable<KernelStep> AddUpdate(PatchSite site)
+    /// <summary>finish_update() for each record, until one fails.</summary>
+    public IEnumerable<KernelStep> FinishUpdates()
     {
-        if (site.IsFinished || site.NewCode is null) yield break;
-        var write = FtraceWrite(site.Address + 1, site.NewCode.AsMemory(1));
-        yield return write;
-        Error = write.Error != 0 ? Errno.Eperm : 0;
+        for (var i = 0; i < _sites.Length; i++)
+        {
+            var site = Begin(i);
+
+            // The record changes first: a failing write leaves it wrong, as it did in the original.
+            var isFinished = site.IsFinished;
+            site.IsFinished = true;
+            if (isFinished || site.NewCode is null)
+            {
+                yield return kernel.NextRecord();
+            }
+            else
+            {
+                yield return NextAndWrite(site.Address, site.NewCode.AsMemory(0, 1));
+                if (IsWriteFailed()) yield break;
+            }
+
+            Count++;
+        }
     }
 
-    public IEnumerable<KernelStep> FinishUpdate(PatchSite site)
-    {
-        // The record changes first: a failing write leaves it wrong, as it did in the original.
-        var isFinished = site.IsFinished;
-        site.IsFinished = true;
-        if (isFinished || site.NewCode is null) yield break;
-        var write = FtraceWrite(site.Address, site.NewCode.AsMemory(0, 1));
-        yield return write;
-        Error = write.Error != 0 ? Errno.Eperm : 0;
-    }
-
-    /// <summary>ftrace_write(): through the identity mapping of the kernel's text, which may be written.</summary>
-    public ProbeKernelWrite FtraceWrite(GuestAddress address, ReadOnlyMemory<byte> code) => kernel.ProbeKernelWrite(address, code, TextMapping.IdentityAlias);
+    /// <summary>ftrace_write(): through the identity mapping of the kernel's text, which may be written. One step, pointed at one place after the other.</summary>
+    public ProbeKernelWrite FtraceWrite(GuestAddress address, ReadOnlyMemory<byte> code) => _write.At(address, code);
 
     /// <summary>ftrace's run_sync(): at boot it is called with interrupts off, and nobody may wait for IPIs like that.</summary>
     public IEnumerable<KernelStep> RunSync()
@@ -77,4 +110,30 @@ internal sealed class FtracePasses(PatchContext kernel)
         => tail.SequenceEqual(site.OldCode.AsSpan(1)) ? site.OldCode.AsMemory(0, 1)
             : site.NewCode is not null && tail.SequenceEqual(site.NewCode.AsSpan(1)) ? site.NewCode.AsMemory(0, 1)
             : default;
+
+    private PatchSite Begin(int record)
+    {
+        kernel.ExpectAfter(_sites, record);
+        return Current = _sites[record];
+    }
+
+    private KernelStep NextAndRead(PatchSite site)
+    {
+        kernel.NoteRecord();
+        _read.At(site.Address, site.Length);
+        return _nextAndRead ??= KernelStep.Call([kernel.RecordStep, _read]);
+    }
+
+    private KernelStep NextAndWrite(GuestAddress address, ReadOnlyMemory<byte> code)
+    {
+        kernel.NoteRecord();
+        _write.At(address, code);
+        return _nextAndWrite ??= KernelStep.Call([kernel.RecordStep, _write]);
+    }
+
+    private bool IsWriteFailed()
+    {
+        Error = _write.Error != 0 ? Errno.Eperm : 0;
+        return Error != 0;
+    }
 }

@@ -6,6 +6,8 @@ namespace LivePatchLab.Patching;
 /// <summary>What a protocol sees of the kernel while it runs: the steps it can take, and where it reports a failure.</summary>
 public sealed class PatchContext(LinuxKernel kernel, Cpu cpu)
 {
+    private const int SitesAhead = 2;
+
     private readonly RunSync _runSync = new(kernel);
     private readonly Delay _nextRecord = new(kernel.Machine.Costs.RecordStep.Cycles, "next record");
 
@@ -36,14 +38,25 @@ public sealed class PatchContext(LinuxKernel kernel, Cpu cpu)
     /// <summary>Going on to the next record of a list.</summary>
     public KernelStep NextRecord()
     {
-        RecordReached?.Invoke();
-        return _nextRecord;
+        NoteRecord();
+        return RecordStep;
     }
 
+    /// <summary>The step of <see cref="NextRecord"/>, for a protocol that calls it together with what comes after and says so by <see cref="NoteRecord"/>.</summary>
+    internal KernelStep RecordStep => _nextRecord;
+
+    /// <summary>Has the host fetch text that is patched soon, while what comes before is: its memory is slower than a step, and sites lie too far apart for it to guess.</summary>
+    internal void ExpectAfter(PatchSite[] sites, int record)
+    {
+        if (record + SitesAhead < sites.Length) Kernel.Machine.Memory.Expect(sites[record + SitesAhead].Address);
+    }
+
+    internal void NoteRecord() => RecordReached?.Invoke();
+
     /// <summary>Runs a client's callback, unless it is to fail.</summary>
-    public int Call(Func<int> callback)
+    public int Call<T>(Func<T, int> callback, T argument)
     {
         var error = Kernel.Faults.Try(FaultPoint.Callback);
-        return error != 0 ? error : callback();
+        return error != 0 ? error : callback(argument);
     }
 }

@@ -19,8 +19,10 @@ public sealed class PatchSite
 
     public GuestAddress Address { get; }
 
+    /// <summary>The bytes that must be there. Sites may share them: nobody writes to them.</summary>
     public byte[] OldCode { get; }
 
+    /// <summary>The bytes that shall be there, or null; shared like <see cref="OldCode"/>.</summary>
     public byte[]? NewCode { get; }
 
     public int Length => OldCode.Length;

@@ -13,12 +13,13 @@ public static class PatchSiteList
         var list = new LinkedList<PatchSite>();
         for (var i = 0; i < sites.Count; i++)
         {
-            addresses[i] = sites[i].Address.Value;
-            list.AddLast(sites[i]);
+            var site = sites[i];
+            addresses[i] = site.Address.Value;
+            list.AddLast(site);
             if (i > 0 && addresses[i] <= addresses[i - 1])
-                throw new ArgumentException($"the sites must ascend: {sites[i].Address} follows {sites[i - 1].Address}", nameof(sites));
-            if (sites[i].Length != sites[0].Length)
-                throw new ArgumentException($"the sites of a list have one length: {sites[i].Address} has {sites[i].Length} bytes, {sites[0].Address} has {sites[0].Length}", nameof(sites));
+                throw new ArgumentException($"the sites must ascend: {site.Address} follows {sites[i - 1].Address}", nameof(sites));
+            if (site.Length != sites[0].Length)
+                throw new ArgumentException($"the sites of a list have one length: {site.Address} has {site.Length} bytes, {sites[0].Address} has {sites[0].Length}", nameof(sites));
         }
 
         return new()

@@ -42,14 +42,14 @@ public sealed record Violation(ViolationKind Kind, CpuId Cpu, long ClockCycles, 
 public sealed class SiteWatch : IDisposable
 {
     private readonly SmpMachine _machine;
-    private readonly Dictionary<ulong, PatchSite> _sites;
-    private readonly int _lengthMax;
+    private readonly IReadOnlyList<PatchSite> _sites;
+    private Dictionary<ulong, PatchSite>? _byAddress;
+    private int _lengthMax;
 
     public SiteWatch(SmpMachine machine, IReadOnlyList<PatchSite> sites)
     {
         _machine = machine;
-        _sites = sites.ToDictionary(s => s.Address.Value);
-        _lengthMax = sites.Count == 0 ? 0 : sites.Max(s => s.Length);
+        _sites = sites;
         machine.Events.DirtyFetched += Look;
     }
 
@@ -74,8 +74,16 @@ public sealed class SiteWatch : IDisposable
 
     private void Look(CpuId cpu, long clockCycles, GuestAddress rip, ReadOnlySpan<byte> bytes, FetchCoherence coherence)
     {
-        if (_sites.TryGetValue(rip.Value, out var site)) LookAtSite(site, cpu, clockCycles, bytes);
-        else LookBehindSites(cpu, clockCycles, rip, bytes);
+        var sites = _byAddress ??= Index();
+        if (sites.TryGetValue(rip.Value, out var site)) LookAtSite(site, cpu, clockCycles, bytes);
+        else LookBehindSites(sites, cpu, clockCycles, rip, bytes);
+    }
+
+    /// <summary>Where nobody executes code that changes, as on halted CPUs, nobody looks a site up.</summary>
+    private Dictionary<ulong, PatchSite> Index()
+    {
+        _lengthMax = _sites.Count == 0 ? 0 : _sites.Max(s => s.Length);
+        return _sites.ToDictionary(s => s.Address.Value);
     }
 
     private void LookAtSite(PatchSite site, CpuId cpu, long clockCycles, ReadOnlySpan<byte> bytes)
@@ -101,11 +109,11 @@ public sealed class SiteWatch : IDisposable
             Report(ViolationKind.StaleAfterCompletion, cpu, clockCycles, site.Address, $"executes {(isInt3 ? "int3" : isGuard ? "the guard " + Hex(bytes) : "the old " + Hex(bytes))} at {site.Address} after the patching was complete");
     }
 
-    private void LookBehindSites(CpuId cpu, long clockCycles, GuestAddress rip, ReadOnlySpan<byte> bytes)
+    private void LookBehindSites(Dictionary<ulong, PatchSite> sites, CpuId cpu, long clockCycles, GuestAddress rip, ReadOnlySpan<byte> bytes)
     {
         for (var back = 1; back < _lengthMax; back++)
         {
-            if (!_sites.TryGetValue(rip.Value - (ulong)back, out var site) || back >= site.Length) continue;
+            if (!sites.TryGetValue(rip.Value - (ulong)back, out var site) || back >= site.Length) continue;
             Report(ViolationKind.InsideSite, cpu, clockCycles, rip, $"executes {Hex(bytes)} at {site.Address}+{back}, inside the site");
             return;
         }

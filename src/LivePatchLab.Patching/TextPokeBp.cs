@@ -38,54 +38,56 @@ public sealed class TextPokeBp : IPatchProtocol
         public IEnumerable<KernelStep> Apply(PatchContext kernel, IReadOnlyList<PatchSite> sites)
         {
             kernel.TextMutex.AssertHeld();
+
+            // A kernel has tens of thousands of sites: the steps are made once, and set anew for each.
+            var publication = new BreakpointState.SitePublication(state);
+            TextPoke int3 = kernel.TextPoke(default, BreakpointState.Int3Opcode), tail = kernel.TextPoke(default, default), first = kernel.TextPoke(default, default);
+            var putInt3 = KernelStep.Call([kernel.RecordStep, BreakpointMark, .. publication.Steps, Fence.Write, int3]);
+            var putTail = KernelStep.Call([kernel.RunSync(), TailMark, tail]);
+            var putFirst = KernelStep.Call([kernel.RunSync(), FirstByteMark, first]);
+            var syncAndEnd = KernelStep.Call([kernel.RunSync(), state.Retract(), Fence.Write]);
             var done = 0;
-            foreach (var site in sites)
+            var all = sites as PatchSite[] ?? [.. sites];
+            for (var i = 0; i < all.Length; i++)
             {
-                yield return kernel.NextRecord();
-                if (site.NewCode is not null)
+                kernel.ExpectAfter(all, i);
+                kernel.NoteRecord();
+                var site = all[i];
+                if (site.NewCode is not { } opcode)
                 {
-                    yield return KernelStep.Call(PokeOne(kernel, site, site.NewCode, done));
+                    yield return kernel.RecordStep;
+                }
+                else
+                {
+                    publication.At(site.Address, site.Length, handler: site.Address + site.Length);
+                    int3.At(site.Address, BreakpointState.Int3Opcode);
+                    yield return putInt3;
+                    if (int3.Error != 0)
+                    {
+                        kernel.Failure = new(int3.Error, PhaseBreakpoint, done, site.Address, Recovered: true);
+                        yield return KernelStep.Call([state.Retract(), Fence.Write]);
+                    }
+                    else
+                    {
+                        if (site.Length > 1)
+                        {
+                            tail.At(site.Address + 1, opcode.AsMemory(1));
+                            yield return putTail;
+                            if (tail.Error != 0) yield return kernel.Kernel.RaiseBug($"text_poke_bp: the tail of {site.Address} cannot be written");
+                        }
+
+                        first.At(site.Address, opcode.AsMemory(0, 1));
+                        yield return putFirst;
+                        if (first.Error != 0) yield return kernel.Kernel.RaiseBug($"text_poke_bp: the first byte of {site.Address} cannot be written");
+                        yield return syncAndEnd;
+                    }
+
                     if (kernel.Failure is not null || kernel.Kernel.Bug is not null) yield break;
                 }
 
                 site.IsFinished = true;
                 done++;
             }
-        }
-
-        private IEnumerable<KernelStep> PokeOne(PatchContext kernel, PatchSite site, byte[] opcode, int done)
-        {
-            yield return BreakpointMark;
-            yield return KernelStep.Call(state.PublishSite(site.Address, site.Length, handler: site.Address + site.Length));
-            yield return Fence.Write;
-
-            var int3 = kernel.TextPoke(site.Address, BreakpointState.Int3Opcode);
-            yield return int3;
-            if (int3.Error != 0)
-            {
-                kernel.Failure = new(int3.Error, PhaseBreakpoint, done, site.Address, Recovered: true);
-            }
-            else
-            {
-                yield return kernel.RunSync();
-                if (site.Length > 1)
-                {
-                    yield return TailMark;
-                    var tail = kernel.TextPoke(site.Address + 1, opcode.AsMemory(1));
-                    yield return tail;
-                    if (tail.Error != 0) yield return kernel.Kernel.RaiseBug($"text_poke_bp: the tail of {site.Address} cannot be written");
-                    yield return kernel.RunSync();
-                }
-
-                yield return FirstByteMark;
-                var first = kernel.TextPoke(site.Address, opcode.AsMemory(0, 1));
-                yield return first;
-                if (first.Error != 0) yield return kernel.Kernel.RaiseBug($"text_poke_bp: the first byte of {site.Address} cannot be written");
-                yield return kernel.RunSync();
-            }
-
-            yield return state.Retract();
-            yield return Fence.Write;
         }
     }
 }

@@ -60,10 +60,10 @@ public sealed class TextPokeBpBatch : IPatchProtocol
             if (tp.Any(location => location.Length > 1)) yield return kernel.RunSync();
 
             yield return new PhaseMark(TextPokePhase.FirstBytes);
+            var poke = kernel.TextPoke(default, default);
             foreach (var location in tp)
             {
-                var poke = kernel.TextPoke(location.Address, location.Text[..1]);
-                yield return poke;
+                yield return poke.At(location.Address, location.Text[..1]);
                 if (poke.Error != 0) yield return TextPokeSteps.Failed(kernel, poke);
             }
 

@@ -52,7 +52,7 @@ public sealed class TextPokeBpList : IPatchProtocol
         yield return Fence.Write;
 
         var report = PhaseAdding;
-        yield return KernelStep.Call(entry.ForEach(entry.AddBreakpoint));
+        yield return KernelStep.Call(entry.AddBreakpoints());
         if (entry.Error != 0) goto fail;
         yield return kernel.RunSync();
 
@@ -60,14 +60,14 @@ public sealed class TextPokeBpList : IPatchProtocol
         {
             report = PhaseUpdating;
             yield return new PhaseMark(PhaseUpdating);
-            yield return KernelStep.Call(entry.ForEach(entry.UpdateCode));
+            yield return KernelStep.Call(entry.UpdateCode());
             if (entry.Error != 0) goto fail;
             yield return kernel.RunSync();
         }
 
         report = PhaseFinishing;
         yield return new PhaseMark(PhaseFinishing);
-        yield return KernelStep.Call(entry.ForEach(entry.FinishUpdate));
+        yield return KernelStep.Call(entry.FinishUpdates());
         if (entry.Error != 0) goto fail;
         yield return kernel.RunSync();
 
@@ -95,6 +95,9 @@ public sealed class TextPokeBpList : IPatchProtocol
     private sealed class EntryStep<T>(PatchContext kernel, TextPokeBpIter<T> iterator)
         where T : class
     {
+        private readonly ProbeKernelRead _read = kernel.ProbeKernelRead(default, iterator.Len);
+        private readonly TextPoke _poke = kernel.TextPoke(default, default);
+
         /// <summary>0, or the error of the entry that ended a pass.</summary>
         public int Error { get; private set; }
 
@@ -104,53 +107,55 @@ public sealed class TextPokeBpList : IPatchProtocol
         /// <summary>The entry at work.</summary>
         public T? Current { get; private set; }
 
-        /// <summary>One pass over the list, until an entry fails.</summary>
-        public IEnumerable<KernelStep> ForEach(Func<T, IEnumerable<KernelStep>> pass)
+        /// <summary>add_iter_breakpoint() for each entry, until one fails.</summary>
+        public IEnumerable<KernelStep> AddBreakpoints()
         {
             Count = 0;
-            foreach (var iter in iterator.Entries())
+            for (var iter = Begin(); iter is not null; iter = Next(iter))
             {
-                Current = iter;
                 yield return kernel.NextRecord();
-                yield return KernelStep.Call(pass(iter));
+                if (iterator.GetOldOpcode(iter) is not { } oldOpcode) continue;
+                var address = iterator.GetAddr(iter);
+                yield return _read.At(address, iterator.Len);
+                Error = _read.Error != 0 ? Errno.Efault : _read.Bytes.SequenceEqual(oldOpcode) ? 0 : Errno.Einval;
                 if (Error != 0) yield break;
-                Count++;
+
+                yield return _poke.At(address, BreakpointState.Int3Opcode);
+                Error = _poke.Error;
+                if (Error != 0) yield break;
             }
         }
 
-        public IEnumerable<KernelStep> AddBreakpoint(T iter)
+        /// <summary>update_iter_code() for each entry, until one fails.</summary>
+        public IEnumerable<KernelStep> UpdateCode()
         {
-            if (iterator.GetOldOpcode(iter) is not { } oldOpcode) yield break;
-            var address = iterator.GetAddr(iter);
-
-            var actual = kernel.ProbeKernelRead(address, iterator.Len);
-            yield return actual;
-            Error = actual.Error != 0 ? Errno.Efault : actual.Bytes.SequenceEqual(oldOpcode) ? 0 : Errno.Einval;
-            if (Error != 0) yield break;
-
-            var poke = kernel.TextPoke(address, BreakpointState.Int3Opcode);
-            yield return poke;
-            Error = poke.Error;
-        }
-
-        public IEnumerable<KernelStep> UpdateCode(T iter)
-        {
-            if (iterator.GetOpcode(iter) is not { } opcode) yield break;
-            var poke = kernel.TextPoke(iterator.GetAddr(iter) + 1, opcode.AsMemory(1));
-            yield return poke;
-            Error = poke.Error;
-        }
-
-        public IEnumerable<KernelStep> FinishUpdate(T iter)
-        {
-            if (iterator.GetOpcode(iter) is { } opcode)
+            Count = 0;
+            for (var iter = Begin(); iter is not null; iter = Next(iter))
             {
-                var poke = kernel.TextPoke(iterator.GetAddr(iter), opcode.AsMemory(0, 1));
-                yield return poke;
-                Error = poke.Error;
+                yield return kernel.NextRecord();
+                if (iterator.GetOpcode(iter) is not { } opcode) continue;
+                yield return _poke.At(iterator.GetAddr(iter) + 1, opcode.AsMemory(1));
+                Error = _poke.Error;
+                if (Error != 0) yield break;
             }
+        }
 
-            if (Error == 0 && iterator.Finish is { } finish) Error = kernel.Call(() => finish(iter));
+        /// <summary>finish_iter_update() for each entry, until one fails.</summary>
+        public IEnumerable<KernelStep> FinishUpdates()
+        {
+            Count = 0;
+            for (var iter = Begin(); iter is not null; iter = Next(iter))
+            {
+                yield return kernel.NextRecord();
+                if (iterator.GetOpcode(iter) is { } opcode)
+                {
+                    yield return _poke.At(iterator.GetAddr(iter), opcode.AsMemory(0, 1));
+                    Error = _poke.Error;
+                }
+
+                if (Error == 0 && iterator.Finish is { } finish) Error = kernel.Call(finish, iter);
+                if (Error != 0) yield break;
+            }
         }
 
         public IEnumerable<KernelStep> Recover(T iter)
@@ -184,6 +189,17 @@ public sealed class TextPokeBpList : IPatchProtocol
             var first = kernel.TextPoke(address, oldOpcode.AsMemory(0, 1));
             yield return first;
             if (first.Error != 0) yield return kernel.Kernel.RaiseBug($"recover_iter: the int3 at {address} cannot be removed");
+        }
+
+        private T? Begin() => Current = iterator.Start(iterator.Init);
+
+        /// <summary>An entry is done, and here is the one behind it.</summary>
+        private T? Next(T iter)
+        {
+            Count++;
+            var next = iterator.Next(iter);
+            if (next is not null) Current = next;
+            return next;
         }
     }
 

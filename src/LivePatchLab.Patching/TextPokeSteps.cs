@@ -27,11 +27,11 @@ internal static class TextPokeSteps
 
         yield return new PhaseMark(TextPokePhase.FirstBytes);
         var written = false;
+        var poke = kernel.TextPoke(default, default);
         foreach (var loc in tp)
         {
             if (loc.Text.Span[0] == BreakpointState.Int3) continue;
-            var poke = kernel.TextPoke(loc.Address, loc.Text[..1]);
-            yield return poke;
+            yield return poke.At(loc.Address, loc.Text[..1]);
             if (poke.Error != 0) yield return Failed(kernel, poke);
             written = true;
         }
@@ -41,21 +41,21 @@ internal static class TextPokeSteps
 
     public static IEnumerable<KernelStep> WriteInt3(PatchContext kernel, IReadOnlyList<TextPokeLoc> tp)
     {
+        var poke = kernel.TextPoke(default, default);
         foreach (var loc in tp)
         {
-            var poke = kernel.TextPoke(loc.Address, BreakpointState.Int3Opcode);
-            yield return poke;
+            yield return poke.At(loc.Address, BreakpointState.Int3Opcode);
             if (poke.Error != 0) yield return Failed(kernel, poke);
         }
     }
 
     public static IEnumerable<KernelStep> WriteTails(PatchContext kernel, IReadOnlyList<TextPokeLoc> tp)
     {
+        var poke = kernel.TextPoke(default, default);
         foreach (var loc in tp)
         {
             if (loc.Length == 1) continue;
-            var poke = kernel.TextPoke(loc.Address + 1, loc.Text[1..]);
-            yield return poke;
+            yield return poke.At(loc.Address + 1, loc.Text[1..]);
             if (poke.Error != 0) yield return Failed(kernel, poke);
         }
     }

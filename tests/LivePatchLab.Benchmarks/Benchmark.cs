@@ -8,7 +8,7 @@ internal sealed record Benchmark(string Name, string Question, Func<ResultTable>
 {
     public static IReadOnlyList<Benchmark> All { get; } =
     [
-        GuestSpeed.Benchmark, SyncRounds.Benchmark, FullSwitch.Benchmark, ImageLoading.Benchmark, QuantumSweep.Benchmark, PatchedText.Benchmark, RunningWorkload.Benchmark, BusyNotebooks.Benchmark, InterruptLatency.Benchmark,
+        GuestSpeed.Benchmark, SyncRounds.Benchmark, FullSwitch.Benchmark, TracerCycles.Benchmark, ImageLoading.Benchmark, QuantumSweep.Benchmark, PatchedText.Benchmark, RunningWorkload.Benchmark, BusyNotebooks.Benchmark, InterruptLatency.Benchmark,
         ExplorationSpeed.Benchmark,
     ];
 }

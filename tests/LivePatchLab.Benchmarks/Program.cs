@@ -1,11 +1,13 @@
+using System.Globalization;
 using System.Text.Json.Nodes;
 using LivePatchLab.Benchmarks;
 using LivePatchLab.Linux;
 
 var names = args.Where(a => a != "--json").ToList();
+var cyclesAt = names.IndexOf("--cycles");
 if (names.Contains("--help"))
 {
-    Console.WriteLine("dotnet run -c Release --project tests/LivePatchLab.Benchmarks [-- [--json] NAME...]\n");
+    Console.WriteLine("dotnet run -c Release --project tests/LivePatchLab.Benchmarks [-- [--json] [--cycles N] NAME...]\n");
     foreach (var benchmark in Benchmark.All) Console.WriteLine($"{benchmark.Name,-10} {benchmark.Question}");
     Console.WriteLine($"\n{LockStepFuzzing.Usage}\n           compares the engines with each other on random programs, patched text and guests; ends with 1 at the first difference");
     return 0;
@@ -14,6 +16,14 @@ if (names.Contains("--help"))
 try
 {
     if (names.FirstOrDefault() == LockStepFuzzing.Name) return LockStepFuzzing.Run(names[1..]);
+    if (cyclesAt >= 0)
+    {
+        if (cyclesAt + 1 >= names.Count || !int.TryParse(names[cyclesAt + 1], NumberStyles.None, CultureInfo.InvariantCulture, out var cycles) || cycles < 1)
+            throw new BadInputException("--cycles takes a number from 1: how often 'tracers' goes through its seven");
+        TracerCycles.Cycles = cycles;
+        names.RemoveRange(cyclesAt, 2);
+    }
+
     var chosen = names.Count == 0 ? Benchmark.All : [.. names.Select(name => Suggestion.Find(Benchmark.All, b => b.Name, name, "benchmark"))];
     var results = new JsonObject();
     foreach (var benchmark in chosen)

@@ -86,7 +86,8 @@ internal sealed class PatchRecorder : IDisposable
         }
         else
         {
-            (lane.Step, lane.StartCycles) = (e.Step, at);
+            // Said now: a routine may use the step again for another place before this one's end is known.
+            (lane.Step, lane.StartCycles, lane.Description) = (e.Step, at, e.Step.Describe());
         }
     }
 
@@ -134,7 +135,7 @@ internal sealed class PatchRecorder : IDisposable
             return;
         }
 
-        lane.Last = Add(new(cpu, kind, lane.StartCycles, at, step.Describe())) ? _spans.Count - 1 : -1;
+        lane.Last = Add(new(cpu, kind, lane.StartCycles, at, lane.Description)) ? _spans.Count - 1 : -1;
     }
 
     private void EndPhase(long at)
@@ -167,6 +168,8 @@ internal sealed class PatchRecorder : IDisposable
     private sealed class Lane
     {
         public KernelStep? Step { get; set; }
+
+        public string Description { get; set; } = "";
 
         public long StartCycles { get; set; }
 

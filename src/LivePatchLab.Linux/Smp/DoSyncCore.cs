@@ -14,6 +14,8 @@ public sealed class DoSyncCore : IpiFunction
 
     public override string Name => "do_sync_core";
 
+    protected override bool IsSyncCore => true;
+
     protected override long Call(Cpu cpu)
     {
         cpu.Serialise(SerialisingEvents.Instruction);

@@ -16,18 +16,28 @@ public enum TextMapping
 [KernelName("probe_kernel_write", File = "mm/maccess.c", Version = "v3.12")]
 public sealed class ProbeKernelWrite(LinuxKernel kernel, GuestAddress address, ReadOnlyMemory<byte> opcode, TextMapping mapping) : KernelStep
 {
+    private GuestAddress _address = address;
+    private ReadOnlyMemory<byte> _opcode = opcode;
+
     /// <summary>0, or -EFAULT.</summary>
     public int Error { get; private set; }
 
-    public override string Describe() => $"probe_kernel_write {address}: {Convert.ToHexStringLower(opcode.Span)}";
+    /// <inheritdoc cref="TextPoke.At"/>
+    public ProbeKernelWrite At(GuestAddress next, ReadOnlyMemory<byte> nextOpcode)
+    {
+        (_address, _opcode) = (next, nextOpcode);
+        return this;
+    }
+
+    public override string Describe() => $"probe_kernel_write {_address}: {Convert.ToHexStringLower(_opcode.Span)}";
 
     protected override long Execute(Cpu cpu)
     {
         Error = kernel.Faults.Try(FaultPoint.Write);
-        if (Error == 0 && (IsReadOnly(cpu) || !kernel.StoreText(cpu, address, opcode.Span))) Error = Errno.Efault;
+        if (Error == 0 && (IsReadOnly(cpu) || !kernel.StoreText(cpu, _address, _opcode.Span))) Error = Errno.Efault;
         return cpu.Machine.Costs.ProbeWrite;
     }
 
     private bool IsReadOnly(Cpu cpu)
-        => mapping == TextMapping.Direct && cpu.Machine.Memory.PermissionsAt(address)?.HasFlag(PagePermissions.Write) != true;
+        => mapping == TextMapping.Direct && cpu.Machine.Memory.PermissionsAt(_address)?.HasFlag(PagePermissions.Write) != true;
 }

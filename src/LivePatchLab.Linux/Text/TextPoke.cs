@@ -10,12 +10,19 @@ namespace LivePatchLab.Linux;
 [KernelName("text_poke", File = "arch/x86/kernel/alternative.c", Version = "v3.12")]
 public sealed class TextPoke(LinuxKernel kernel, GuestAddress address, ReadOnlyMemory<byte> opcode) : KernelStep
 {
-    public GuestAddress Address { get; } = address;
+    public GuestAddress Address { get; private set; } = address;
 
-    public ReadOnlyMemory<byte> Opcode { get; } = opcode;
+    public ReadOnlyMemory<byte> Opcode { get; private set; } = opcode;
 
     /// <summary>0, or the negative error number.</summary>
     public int Error { get; private set; }
+
+    /// <summary>The same step for another place, for those who poke many: only once it is done, and its error has been looked at.</summary>
+    public TextPoke At(GuestAddress next, ReadOnlyMemory<byte> nextOpcode)
+    {
+        (Address, Opcode) = (next, nextOpcode);
+        return this;
+    }
 
     public override string Describe() => $"text_poke {Address}: {Convert.ToHexStringLower(Opcode.Span)}";
 

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace LivePatchLab.Machine;
 
 /// <summary>The account of a run, by phase and CPU. A phase that is entered again goes on where it left off.</summary>
@@ -30,7 +32,7 @@ public sealed class PhaseAccounts
     {
         _current.DurationCycles += clockCycles - _enteredClockCycles;
         _enteredClockCycles = clockCycles;
-        if (_current.Name != phase) _current = Find(phase) ?? Add(phase);
+        if (!ReferenceEquals(_current.Name, phase)) _current = Find(phase) ?? Add(phase);
         Running = _current.Cpus;
     }
 
@@ -58,6 +60,9 @@ public sealed class PhaseAccounts
 
     private PhaseAccount? Find(string phase)
     {
+        // A protocol that goes from phase to phase at every site names them by the same few strings.
+        foreach (var account in CollectionsMarshal.AsSpan(_phases))
+            if (ReferenceEquals(account.Name, phase)) return account;
         foreach (var account in _phases)
             if (account.Name == phase) return account;
         return null;

@@ -63,6 +63,9 @@ public sealed class MachineEvents
 
     internal bool WantsIpis => IpiTaken is not null;
 
+    /// <summary>True when somebody is told of interrupts taken or left.</summary>
+    internal bool WantsInterrupts => IpiTaken is not null || HandlerLeft is not null;
+
     internal void RaiseStepped(Cpu cpu, KernelRoutine routine) => Stepped?.Invoke(new(cpu.Id, cpu.ClockCycles, routine, routine.Current));
 
     internal void RaiseTrapped(Cpu cpu, TrapFrame frame) => Trapped?.Invoke(new(cpu.Id, cpu.ClockCycles, frame));

@@ -107,7 +107,7 @@ internal sealed unsafe partial class CodeVersions
         if (line != _lineStart)
         {
             _lineStart = line;
-            _dirtyLines.TryGetValue(KeyOf(line), out _lineHistory);
+            _lineHistory = _dirtyLines.Find(line);
         }
 
         if (_lineHistory is not { } history)
@@ -156,8 +156,8 @@ internal sealed unsafe partial class CodeVersions
     {
         Span<byte> then = stackalloc byte[InstructionFetch.LongestInstruction];
         then = then[..instruction.Length];
-        _dirtyLines.TryGetValue(KeyOf(_fetchStart), out var first);
-        _dirtyLines.TryGetValue(KeyOf(_fetchStart + (instruction.Length - 1)), out var last);
+        var first = _dirtyLines.Find(_fetchStart);
+        var last = _dirtyLines.Find(_fetchStart + (instruction.Length - 1));
         foreach (var epoch in (first?.Epochs ?? []).Concat(last?.Epochs ?? []).Prepend(0))
         {
             var line = _fetchStart.AlignDown(LineBytes);
@@ -173,7 +173,7 @@ internal sealed unsafe partial class CodeVersions
 
     private void CopyAt(GuestAddress line, int offset, long epoch, Span<byte> destination)
     {
-        if (_dirtyLines.TryGetValue(KeyOf(line), out var history)) history.Copy(offset, offset + destination.Length, epoch, destination);
+        if (_dirtyLines.Find(line) is { } history) history.Copy(offset, offset + destination.Length, epoch, destination);
         else new ReadOnlySpan<byte>(_memory.Origin + (long)line.Value + offset, destination.Length).CopyTo(destination);
     }
 }

@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 
 namespace LivePatchLab.Machine;
 
@@ -20,9 +22,7 @@ internal sealed unsafe partial class CodeVersions : ICodeSource
     private readonly FetchBounds? _bounds;
     private readonly int _chunkBytes;
     private readonly bool _tracksVersions;
-    private readonly Dictionary<int, LineHistory> _dirtyLines = [];
-    private readonly List<int> _dirtyKeys = [];
-    private readonly Stack<LineHistory> _spareHistories = [];
+    private readonly DirtyLines _dirtyLines;
     private readonly long[] _floors;
     private readonly bool[] _offline;
     private long _newestEpoch;
@@ -32,6 +32,7 @@ internal sealed unsafe partial class CodeVersions : ICodeSource
     public CodeVersions(GuestMemory memory, FetchModel model, IChoiceSource choices, int cpus, ICpuProgress progress)
     {
         _memory = memory;
+        _dirtyLines = new(memory);
         _model = model;
         _choices = choices;
         _progress = progress;
@@ -105,7 +106,7 @@ internal sealed unsafe partial class CodeVersions : ICodeSource
         var isNews = false;
         for (var line = address.AlignDown(LineBytes); line < address + length; line += LineBytes)
         {
-            if (!_dirtyLines.TryGetValue(KeyOf(line), out var history) || history.IsMaintained) continue;
+            if (_dirtyLines.Find(line) is not { IsMaintained: false } history) continue;
             if (!isNews) _newestEpoch++;
             isNews = true;
             history.Maintain(_newestEpoch);
@@ -136,8 +137,7 @@ internal sealed unsafe partial class CodeVersions : ICodeSource
         }
 
         if (_newestEpoch == 0) return;
-        foreach (var key in _dirtyKeys) Forget(key);
-        _dirtyKeys.Clear();
+        _dirtyLines.Clear();
         Array.Clear(_floors);
         Array.Clear(_captureMoments);
         _bounds?.Reset();
@@ -145,7 +145,7 @@ internal sealed unsafe partial class CodeVersions : ICodeSource
         _behindCount = 0;
     }
 
-    public bool IsDirty(GuestAddress address) => _dirtyLines.Count > 0 && _dirtyLines.ContainsKey(KeyOf(address));
+    public bool IsDirty(GuestAddress address) => _dirtyLines.Find(address) is not null;
 
     private void Store(CpuId writer, GuestAddress address, ReadOnlySpan<byte> bytes, (int Cpu, long Retired)? guest)
     {
@@ -160,13 +160,21 @@ internal sealed unsafe partial class CodeVersions : ICodeSource
             var offset = (int)(address - line);
             var length = Math.Min(bytes.Length, Math.Min(LineBytes - offset, 16));
             if (_tracksVersions) HistoryOf(line).Add(new(_newestEpoch, clock, offset, bytes[..length]));
-            bytes[..length].CopyTo(new Span<byte>(_memory.Origin + (long)address.Value, length));
+            Copy(bytes[..length], _memory.Origin + (long)address.Value);
             LineChanged?.Invoke(line);
             address += length;
             bytes = bytes[length..];
         }
 
         _behindCount = _onlineCount;
+    }
+
+    /// <summary>Most stores are an INT3, or the four bytes behind one.</summary>
+    private static void Copy(ReadOnlySpan<byte> bytes, byte* to)
+    {
+        if (bytes.Length == 1) *to = bytes[0];
+        else if (bytes.Length == sizeof(uint)) Unsafe.WriteUnaligned(to, MemoryMarshal.Read<uint>(bytes));
+        else bytes.CopyTo(new Span<byte>(to, bytes.Length));
     }
 
     /// <summary>A CPU has stored these bytes in a way that its own fetch notices: it drops what it has captured and sees them.</summary>
@@ -176,8 +184,7 @@ internal sealed unsafe partial class CodeVersions : ICodeSource
         for (var i = 0; i < length; i++)
         {
             var line = (address + i).AlignDown(LineBytes);
-            if (_dirtyLines.TryGetValue(KeyOf(line), out var history))
-                history.MarkSeen(cpu.Index, (int)(address + i - line) / _chunkBytes, _newestEpoch);
+            _dirtyLines.Find(line)?.MarkSeen(cpu.Index, (int)(address + i - line) / _chunkBytes, _newestEpoch);
         }
 
         _captureMoments[cpu.Index] = _newestEpoch;
@@ -186,13 +193,8 @@ internal sealed unsafe partial class CodeVersions : ICodeSource
 
     private LineHistory HistoryOf(GuestAddress line)
     {
-        ref var history = ref System.Runtime.InteropServices.CollectionsMarshal.GetValueRefOrAddDefault(_dirtyLines, KeyOf(line), out var exists);
-        if (exists) return history!;
-        history = _spareHistories.TryPop(out var spare) ? spare : new();
-        _dirtyKeys.Add(KeyOf(line));
-        history.Restart(new(_memory.Origin + (long)line.Value, LineBytes));
-        _memory.PageFlags[GuestMemory.PageOf(line)] |= PageFlag.Dirty;
-        _bounds?.NoteDirty(line);
+        var history = _dirtyLines.FindOrAdd(line, out var wasClean);
+        if (wasClean) _bounds?.NoteDirty(line);
         return history;
     }
 
@@ -202,25 +204,11 @@ internal sealed unsafe partial class CodeVersions : ICodeSource
         if (!_model.IcacheCoherent)
         {
             // What has not been maintained stays as uncertain as it was.
-            _dirtyKeys.RemoveAll(key => _dirtyLines[key].IsMaintained && Forget(key));
-            foreach (var key in _dirtyKeys) _memory.PageFlags[PageOf(key)] |= PageFlag.Dirty;
+            _dirtyLines.RemoveAll(history => history.IsMaintained);
             return;
         }
 
-        // One by one: clearing the dictionary would walk all the room that its fullest time has left it.
-        foreach (var key in _dirtyKeys) Forget(key);
-        _dirtyKeys.Clear();
+        _dirtyLines.Clear();
         _bounds?.ForgetDecoded();
     }
-
-    private bool Forget(int key)
-    {
-        _memory.PageFlags[PageOf(key)] &= unchecked((byte)~PageFlag.Dirty);
-        if (_dirtyLines.Remove(key, out var history)) _spareHistories.Push(history);
-        return true;
-    }
-
-    private static uint PageOf(int key) => (uint)(key * LineBytes) >> 12;
-
-    private static int KeyOf(GuestAddress address) => (int)address.Value >> 6;
 }

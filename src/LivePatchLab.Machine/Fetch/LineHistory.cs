@@ -1,48 +1,76 @@
+using System.Runtime.CompilerServices;
+
 namespace LivePatchLab.Machine;
 
 /// <summary>What a 64-byte line of code was, since every CPU last agreed on it: its bytes then, and each store after that.</summary>
-internal sealed class LineHistory
+internal sealed unsafe class LineHistory
 {
     public const int LineBytes = 64;
 
-    private readonly byte[] _base = new byte[LineBytes];
-    private readonly List<CodeStore> _stores = [];
-    private readonly Dictionary<int, long> _seen = [];
-    private readonly List<long> _maintained = [];
+    private Bytes _base;
+
+    // Most lines are stored to once before all CPUs agree again; those that are stored to more often have an array.
+    private CodeStore _only;
+    private CodeStore[] _stores = [];
+    private int _count;
+
+    // Few lines are ever fetched while they are dirty, and few models have lines maintained.
+    private Dictionary<int, long>? _seen;
+    private List<long>? _maintained;
+
+    /// <summary>The line's first byte.</summary>
+    public GuestAddress Line { get; private set; }
 
     /// <summary>True when nobody has stored here since the line was last maintained, for an instruction cache that must be.</summary>
-    public bool IsMaintained => _maintained.Count > 0 && _maintained[^1] > _stores[^1].Epoch;
+    public bool IsMaintained => _maintained is { Count: > 0 } && _maintained[^1] > Stores[^1].Epoch;
 
     /// <summary>The epochs of the stores, oldest first; one may come several times.</summary>
-    public IEnumerable<long> Epochs => _stores.Select(store => store.Epoch);
+    public IEnumerable<long> Epochs => Stores.ToArray().Select(store => store.Epoch);
+
+    private ReadOnlySpan<CodeStore> Stores => _count == 1 ? new ReadOnlySpan<CodeStore>(ref _only) : _stores.AsSpan(0, _count);
 
     /// <summary>Starts anew with the bytes on which all CPUs agree.</summary>
-    public void Restart(ReadOnlySpan<byte> bytes)
+    /// <param name="line">Which line it is now.</param>
+    /// <param name="bytes">Its 64 bytes in host memory.</param>
+    public void Restart(GuestAddress line, byte* bytes)
     {
-        bytes.CopyTo(_base);
-        _stores.Clear();
-        if (_seen.Count > 0) _seen.Clear();
-        _maintained.Clear();
+        Line = line;
+        _base = Unsafe.ReadUnaligned<Bytes>(bytes);
+        _count = 0;
+        if (_seen is { Count: > 0 }) _seen.Clear();
+        _maintained?.Clear();
     }
 
     /// <summary>What the line holds now is what instruction fetch gets from it, once a CPU serialises.</summary>
-    public void Maintain(long epoch) => _maintained.Add(epoch);
+    public void Maintain(long epoch) => (_maintained ??= []).Add(epoch);
 
     /// <summary>The epoch of the last maintenance up to <paramref name="epoch"/>, or 0.</summary>
-    public long MaintainedBy(long epoch) => _maintained.FindLast(e => e <= epoch);
+    public long MaintainedBy(long epoch) => _maintained?.FindLast(e => e <= epoch) ?? 0;
 
-    public void Add(in CodeStore store) => _stores.Add(store);
+    public void Add(in CodeStore store)
+    {
+        if (_count == 0)
+        {
+            _only = store;
+            _count = 1;
+            return;
+        }
+
+        if (_count >= _stores.Length) Array.Resize(ref _stores, Math.Max(4, 2 * _count));
+        if (_count == 1) _stores[0] = _only;
+        _stores[_count++] = store;
+    }
 
     /// <summary>The epoch of the version of a chunk that this CPU saw last: having seen the new, it never sees the old again.</summary>
-    public long SeenEpoch(int cpu, int chunk) => _seen.Count > 0 && _seen.TryGetValue((cpu * LineBytes) + chunk, out var epoch) ? epoch : 0;
+    public long SeenEpoch(int cpu, int chunk) => _seen is not null && _seen.TryGetValue((cpu * LineBytes) + chunk, out var epoch) ? epoch : 0;
 
-    public void MarkSeen(int cpu, int chunk, long epoch) => _seen[(cpu * LineBytes) + chunk] = epoch;
+    public void MarkSeen(int cpu, int chunk, long epoch) => (_seen ??= [])[(cpu * LineBytes) + chunk] = epoch;
 
     /// <summary>How many versions of the bytes [start, end) are newer than that of <paramref name="floorEpoch"/> and its <paramref name="oldestClock"/>.</summary>
     public int CountNewer(int start, int end, ref long floorEpoch, long oldestClock)
     {
         var count = 0;
-        foreach (ref readonly var store in System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_stores))
+        foreach (ref readonly var store in Stores)
         {
             if (store.Epoch <= floorEpoch || !store.Touches(start, end)) continue;
             if (store.ClockCycles <= oldestClock) floorEpoch = store.Epoch;
@@ -59,7 +87,7 @@ internal sealed class LineHistory
     public (int First, int Last) Standing(int start, int end, long floorEpoch, long from, long to)
     {
         int first = 0, last = 0, ordinal = 0;
-        foreach (ref readonly var store in System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_stores))
+        foreach (ref readonly var store in Stores)
         {
             if (store.Epoch <= floorEpoch || !store.Touches(start, end)) continue;
             ordinal++;
@@ -73,7 +101,7 @@ internal sealed class LineHistory
     /// <summary>The epoch of the <paramref name="ordinal"/>-th version (from 1) of [start, end) that is newer than the floor.</summary>
     public long EpochOf(int start, int end, long floorEpoch, int ordinal)
     {
-        foreach (ref readonly var store in System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_stores))
+        foreach (ref readonly var store in Stores)
             if (store.Epoch > floorEpoch && store.Touches(start, end) && --ordinal == 0) return store.Epoch;
         throw new InvalidOperationException("a version was chosen that the line does not have");
     }
@@ -81,19 +109,28 @@ internal sealed class LineHistory
     /// <summary>Writes the bytes [start, end) as they were at an epoch.</summary>
     public void Copy(int start, int end, long epoch, Span<byte> destination)
     {
-        _base.AsSpan(start, end - start).CopyTo(destination);
-        foreach (ref readonly var store in System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_stores))
+        _base[start..end].CopyTo(destination);
+        foreach (ref readonly var store in Stores)
         {
             if (store.Epoch > epoch) break;
             store.Apply(start, end, destination);
         }
+    }
+
+    /// <summary>In the object itself: a patcher makes thousands of lines dirty, and each would have an array of its own to go to.</summary>
+    [InlineArray(LineBytes)]
+    private struct Bytes
+    {
+        private byte _first;
     }
 }
 
 /// <summary>One store to code: at most 16 bytes of one line.</summary>
 internal readonly struct CodeStore
 {
-    private readonly UInt128 _bytes;
+    // The first eight bytes and the others: a UInt128 would ask for room to be aligned in.
+    private readonly ulong _low;
+    private readonly ulong _high;
     private readonly byte _offset;
     private readonly byte _length;
 
@@ -103,9 +140,8 @@ internal readonly struct CodeStore
         ClockCycles = clockCycles;
         _offset = (byte)offset;
         _length = (byte)bytes.Length;
-        UInt128 value = 0;
-        for (var i = bytes.Length - 1; i >= 0; i--) value = (value << 8) | bytes[i];
-        _bytes = value;
+        for (var i = bytes.Length - 1; i >= 8; i--) _high = (_high << 8) | bytes[i];
+        for (var i = Math.Min(bytes.Length, 8) - 1; i >= 0; i--) _low = (_low << 8) | bytes[i];
     }
 
     public long Epoch { get; }
@@ -120,7 +156,7 @@ internal readonly struct CodeStore
         for (var i = 0; i < _length; i++)
         {
             var at = _offset + i;
-            if (at >= start && at < end) destination[at - start] = (byte)(_bytes >> (8 * i));
+            if (at >= start && at < end) destination[at - start] = (byte)((i < 8 ? _low : _high) >> (8 * (i % 8)));
         }
     }
 }

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace LivePatchLab.Machine;
 
@@ -65,6 +66,7 @@ public sealed unsafe class GuestMemory : IDisposable
         PermissionsChanged?.Invoke(first, (long)pages * PageBytes);
         if (!fresh) return;
         _window.Commit(Origin + (long)first.Value - _window.Start, (long)pages * PageBytes);
+        if (permissions.HasFlag(PagePermissions.Execute)) _window.PreferLargePages(Origin + (long)first.Value - _window.Start, (long)pages * PageBytes);
         _regions.Add((first, (long)pages * PageBytes));
 
         // So that machines which nobody disposed of, in a notebook's cells, are collected before they fill the host.
@@ -79,6 +81,12 @@ public sealed unsafe class GuestMemory : IDisposable
         if (!address.IsInWindow) return null;
         var flags = PageFlags[PageOf(address)];
         return (flags & PageFlag.Mapped) == 0 ? null : (PagePermissions)(flags & 7);
+    }
+
+    /// <summary>Says that somebody will soon look at these bytes: the host may fetch them meanwhile. Changes nothing, wherever the address points.</summary>
+    public void Expect(GuestAddress address)
+    {
+        if (Sse.IsSupported && address.IsInWindow) Sse.Prefetch0(Origin + (long)address.Value);
     }
 
     /// <summary>Copies guest bytes out, whatever the permissions; false, with nothing copied, where some byte is not mapped.</summary>

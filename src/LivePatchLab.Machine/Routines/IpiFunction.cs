@@ -11,6 +11,9 @@ public abstract class IpiFunction
     /// <summary>True when <see cref="Call"/> is the whole function.</summary>
     public virtual bool IsIndivisible => true;
 
+    /// <summary>True when <see cref="Call"/> is sync_core() and nothing else: it serialises, and takes the time of that.</summary>
+    protected internal virtual bool IsSyncCore => false;
+
     /// <summary>Does an indivisible function.</summary>
     /// <returns>The cycles that it takes.</returns>
     protected internal virtual long Call(Cpu cpu) => 0;
@@ -54,9 +57,15 @@ internal sealed class IpiRound(IpiFunction function, Func<Cpu, bool>? only = nul
         if (initiator.Machine.Accesses is not null) SentThing = initiator.NextRoundThing();
     }
 
-    public void Acknowledge(long clockCycles)
+    /// <summary>A target has run the function, and there was no need to wait for it.</summary>
+    public void NoteAcknowledged(long clockCycles)
     {
         if (clockCycles > LastAcknowledgedCycles) LastAcknowledgedCycles = clockCycles;
+    }
+
+    public void Acknowledge(long clockCycles)
+    {
+        NoteAcknowledged(clockCycles);
         Initiator.Machine.Accesses?.Release(AcknowledgedThing);
         if (--Pending == 0 && Waiter is not null) Initiator.Wake(Waiter, LastAcknowledgedCycles);
     }

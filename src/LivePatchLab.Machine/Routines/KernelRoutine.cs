@@ -6,6 +6,12 @@ public sealed class KernelRoutine
     private IEnumerator<KernelStep> _steps;
     private Stack<IEnumerator<KernelStep>>? _callers;
 
+    // The step that the iterator gave last, or the last of straight ones; and, while straight steps are called, those, which of them comes next, and how many there are.
+    private KernelStep _current = null!;
+    private KernelStep[] _straight = [];
+    private int _nextStraight;
+    private int _straightEnd;
+
     internal KernelRoutine(string name, IEnumerator<KernelStep> steps, RoutineKind kind)
     {
         Name = name;
@@ -24,7 +30,7 @@ public sealed class KernelRoutine
     public KernelStep? CurrentStep => Current;
 
     /// <summary>The step that is being done.</summary>
-    internal KernelStep Current { get; private set; } = null!;
+    internal KernelStep Current => _straightEnd > 0 ? _straight[_nextStraight - 1] : _current;
 
     internal RoutineKind Kind { get; }
 
@@ -59,12 +65,29 @@ public sealed class KernelRoutine
     /// <summary>Goes on to the next step, into subroutines and out of them; false at the end.</summary>
     internal bool MoveNext()
     {
+        if (_nextStraight >= _straightEnd) return MoveOn();
+        _nextStraight++;
+        return true;
+    }
+
+    private bool MoveOn()
+    {
+        if (_straightEnd > 0) _current = _straight[^1];
+        _nextStraight = _straightEnd = 0;
         while (true)
         {
             if (_steps.MoveNext())
             {
-                Current = _steps.Current;
-                if (Current is not Subroutine call) return true;
+                _current = _steps.Current;
+                if (_current is not Subroutine call) return true;
+                if (call.Straight is { } straight)
+                {
+                    if (straight.Length == 0) continue;
+                    _straight = straight;
+                    (_nextStraight, _straightEnd) = (1, straight.Length);
+                    return true;
+                }
+
                 (_callers ??= new()).Push(_steps);
                 _steps = call.Steps.GetEnumerator();
                 continue;

@@ -24,5 +24,8 @@ public abstract class KernelStep
     /// <summary>Calls another routine: its steps run here, one by one, before the caller goes on.</summary>
     public static KernelStep Call(IEnumerable<KernelStep> steps) => new Subroutine(steps);
 
+    /// <summary>Steps that follow each other with nothing to decide between them; the call may be yielded again and again by its routine.</summary>
+    public static KernelStep Call(KernelStep[] steps) => new Subroutine(steps);
+
     public override string ToString() => Describe();
 }

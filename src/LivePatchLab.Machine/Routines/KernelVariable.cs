@@ -15,8 +15,8 @@ public sealed class KernelVariable<T>(string name, T initial)
     /// <summary>A step that reads the variable.</summary>
     public LoadVariable<T> Load() => new(this);
 
-    /// <summary>A step that writes it.</summary>
-    public KernelStep Store(T value) => new StoreVariable<T>(this, value);
+    /// <summary>A step that writes it. May be shared.</summary>
+    public StoreVariable<T> Store(T value) => new(this, value);
 
     /// <summary>A step that reads, changes and writes it as one: a locked operation.</summary>
     public KernelStep Update(string what, Func<T, T> change) => new UpdateVariable<T>(this, change, what);
@@ -85,13 +85,17 @@ public sealed class LoadVariable<T>(KernelVariable<T> variable) : KernelStep
     }
 }
 
-internal sealed class StoreVariable<T>(KernelVariable<T> variable, T value) : KernelStep
+/// <summary>A write of a kernel variable.</summary>
+public sealed class StoreVariable<T>(KernelVariable<T> variable, T value) : KernelStep
 {
-    public override string Describe() => $"{variable.Name} = {KernelVariable<T>.Show(value)}";
+    /// <summary>What is written. Whoever has the step to himself may set it anew once the step is done, and yield the step again.</summary>
+    public T Value { get; set; } = value;
+
+    public override string Describe() => $"{variable.Name} = {KernelVariable<T>.Show(Value)}";
 
     protected internal override long Execute(Cpu cpu)
     {
-        variable.Store(cpu, value);
+        variable.Store(cpu, Value);
         return cpu.Machine.Costs.VariableAccess.Cycles;
     }
 }

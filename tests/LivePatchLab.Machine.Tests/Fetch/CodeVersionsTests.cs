@@ -30,6 +30,73 @@ public sealed unsafe class CodeVersionsTests : IDisposable
     }
 
     [Fact]
+    public void Thousands_of_lines_become_dirty_in_any_order_and_clean_together_again_and_again()
+    {
+        const int Pages = 300;
+        _memory.Map(Code, Pages * GuestMemory.PageBytes, PagePermissions.Read | PagePermissions.Execute);
+        var versions = With(FetchModel.SdmWorst, choice: 0, cpus: 2);
+        for (byte round = 1; round <= 3; round++)
+        {
+            // 7,919 is a prime, so that neighbours in time are none in space, and each line comes once.
+            var lines = Enumerable.Range(0, 5_000).Select(i => i * 7_919 % (Pages * 64)).ToArray();
+            foreach (var line in lines) versions.Store(new(0), Code + (line * 64L) + 60, [round]);
+            versions.DirtyLineCount.ShouldBe(5_000);
+            foreach (var line in lines.Take(50)) Fetch(versions, 1, Code + (line * 64L) + 60, 1).ShouldBe([(byte)(round - 1)], "the oldest version");
+            Enumerable.Range(0, Pages * 64).Count(line => versions.IsDirty(Code + (line * 64L))).ShouldBe(5_000);
+
+            versions.Serialise(new(1));
+            versions.Serialise(new(0));
+            versions.DirtyLineCount.ShouldBe(0);
+            lines.ShouldAllBe(line => !versions.IsDirty(Code + (line * 64L)));
+            Fetch(versions, 1, Code + (lines[0] * 64L) + 60, 1).ShouldBe([round]);
+        }
+    }
+
+    [Fact]
+    public void Where_lines_must_be_maintained_the_others_stay_dirty_with_what_they_were()
+    {
+        _memory.Map(Code, 4 * GuestMemory.PageBytes, PagePermissions.Read | PagePermissions.Execute);
+        var versions = With(FetchModel.ArmLike, choice: 0, cpus: 2);
+        GuestAddress Line(int i) => Code + (i * 64L);
+        for (var i = 0; i < 200; i++) versions.Store(new(0), Line(i), [(byte)(i + 1)]);
+        for (var i = 0; i < 200; i += 3) versions.Maintain(Line(i), 1);
+        versions.Serialise(new(0));
+        versions.Serialise(new(1));
+
+        versions.DirtyLineCount.ShouldBe(200 - 67);
+        for (var i = 0; i < 200; i++)
+        {
+            versions.IsDirty(Line(i)).ShouldBe(i % 3 != 0, $"line {i}");
+            Fetch(versions, 1, Line(i), 1).ShouldBe([i % 3 == 0 ? (byte)(i + 1) : (byte)0]);
+        }
+
+        for (var i = 0; i < 200; i++) versions.Maintain(Line(i), 1);
+        versions.Serialise(new(0));
+        versions.Serialise(new(1));
+        versions.DirtyLineCount.ShouldBe(0);
+        (_memory.PageFlags[GuestMemory.PageOf(Code)] & PageFlag.Dirty).ShouldBe(0);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(4)]
+    [InlineData(5)]
+    [InlineData(8)]
+    [InlineData(9)]
+    [InlineData(16)]
+    [InlineData(40)]
+    public void A_store_of_any_length_is_a_version_of_all_its_bytes(int length)
+    {
+        var versions = With(FetchModel.SdmWorst, choice: 1, cpus: 2);
+        var first = Enumerable.Range(1, length).Select(i => (byte)i).ToArray();
+        var second = first.Select(b => (byte)(b + 100)).ToArray();
+        versions.Store(new(0), Code + 50, first);
+        versions.Store(new(0), Code + 50, second);
+        _memory.Read(Code + 50, length).ShouldBe(second);
+        Fetch(versions, 1, Code + 50, Math.Min(length, 15)).ShouldBe(first.Take(15), "of three versions the middle one was chosen, byte by byte");
+    }
+
+    [Fact]
     public void Data_is_always_coherent()
     {
         var versions = With(FetchModel.SdmWorst, choice: 0, cpus: 2);

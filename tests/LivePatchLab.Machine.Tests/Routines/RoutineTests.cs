@@ -22,6 +22,90 @@ public sealed class RoutineTests
     }
 
     [Fact]
+    public void Straight_steps_called_as_an_array_are_the_same_steps_one_by_one()
+    {
+        string Run(Func<KernelStep[], IEnumerable<KernelStep>> call)
+        {
+            using var machine = Make(2);
+            var seen = new List<string>();
+            machine.Events.Stepped += e => seen.Add($"{e.ClockCycles}: {e.Step} of {e.Routine.Name}");
+            var variable = new KernelVariable<int>("v", 0);
+            var ipi = new CallFunction(new Probe(handlerCycles: 30), wait: true);
+
+            IEnumerable<KernelStep> Steps()
+            {
+                for (var i = 1; i <= 3; i++)
+                {
+                    foreach (var step in call([new Delay(i), variable.Store(i), ipi, Fence.Full])) yield return step;
+                    yield return new Delay(variable.Value);
+                }
+            }
+
+            var routine = machine.Cpus[0].Start("test", Steps());
+            machine.Run(routine).ShouldBe(MachineStop.Completed);
+            seen.Count.ShouldBe(15);
+            return string.Join('\n', seen) + routine.CompletedClockCycles;
+        }
+
+        var oneByOne = Run(steps => steps);
+        Run(steps => [KernelStep.Call(steps)]).ShouldBe(oneByOne, "an array");
+        Run(steps => [KernelStep.Call(steps.Select(step => step))]).ShouldBe(oneByOne, "an iterator");
+        Run(steps => [KernelStep.Call([KernelStep.Call(steps[..1]), KernelStep.Call([]), .. steps[1..]])]).ShouldBe(oneByOne, "an array with calls in it");
+    }
+
+    [Fact]
+    public void A_call_of_straight_steps_may_be_yielded_again()
+    {
+        using var machine = Make(1);
+        var variable = new KernelVariable<int>("v", 0);
+        var store = variable.Store(0);
+        var call = KernelStep.Call([store, new Delay(10)]);
+        var values = new List<int>();
+
+        IEnumerable<KernelStep> Steps()
+        {
+            for (var i = 1; i <= 4; i++)
+            {
+                store.Value = i;
+                yield return call;
+                values.Add(variable.Value);
+            }
+        }
+
+        var routine = machine.Cpus[0].Start("test", Steps());
+        machine.Run(routine).ShouldBe(MachineStop.Completed);
+        values.ShouldBe([1, 2, 3, 4]);
+        routine.CurrentStep.ShouldBeOfType<Delay>("the step that was done last");
+        routine.CompletedClockCycles.ShouldBe(4 * (1 + 10));
+    }
+
+    [Theory]
+    [InlineData(SerialisingEvents.Architectural)]
+    [InlineData(SerialisingEvents.InterruptReturn)]
+    [InlineData(SerialisingEvents.Instruction)]
+    [InlineData(SerialisingEvents.Architectural | SerialisingEvents.InterruptDelivery)]
+    [InlineData(SerialisingEvents.None)]
+    public void A_halted_cpu_that_nobody_watches_is_synchronised_as_one_that_is_watched(SerialisingEvents serialising)
+    {
+        (long[] Clocks, string Account, int[] Visible) Run(bool isWatched)
+        {
+            using var machine = new SmpMachine(new() { Cpus = 3, Costs = Costs, Fetch = FetchModel.SdmWorst with { Serialising = serialising } });
+            var code = new GuestAddress(0x400000);
+            machine.Memory.Map(code, GuestMemory.PageBytes, PagePermissions.Read | PagePermissions.Execute);
+            if (isWatched) machine.Events.HandlerLeft += _ => { };
+            machine.Run(machine.Cpus[0].Start("test", [new StoreCode(code, new byte[] { 0xcc }, 1), new CallFunction(new Sync(), wait: true), new StoreCode(code, new byte[] { 0xc3 }, 1)]));
+            var account = string.Join(' ', machine.Accounts.Phases[0].Cpus.Select(cpu => $"{cpu.IpisSent} {cpu.IpisTaken} {cpu.WaitCycles} {cpu.HandlerCycles}"));
+            return ([.. machine.Cpus.Select(cpu => cpu.ClockCycles)], account, [.. machine.Cpus.Select(cpu => (int)machine.OldestVisibleCode(cpu.Id, code, 1)[0])]);
+        }
+
+        var (watched, alone) = (Run(isWatched: true), Run(isWatched: false));
+        alone.Clocks.ShouldBe(watched.Clocks);
+        alone.Account.ShouldBe(watched.Account);
+        alone.Visible.ShouldBe(watched.Visible);
+        alone.Visible[1].ShouldBe(serialising == SerialisingEvents.None ? 0 : 0xcc, "the first store has been waited for, where anything serialises");
+    }
+
+    [Fact]
     public void An_ipi_to_idle_cpus_costs_sending_latency_waking_handler_and_the_reading_of_each_answer()
     {
         using var machine = Make(3);
@@ -191,6 +275,19 @@ public sealed class RoutineTests
     }
 
     private static SmpMachine Make(int cpus) => new(new MachineOptions { Cpus = cpus, Costs = Costs });
+
+    private sealed class Sync : IpiFunction
+    {
+        public override string Name => "sync";
+
+        protected internal override bool IsSyncCore => true;
+
+        protected internal override long Call(Cpu cpu)
+        {
+            cpu.Serialise(SerialisingEvents.Instruction);
+            return cpu.Machine.Costs.Serialise;
+        }
+    }
 
     private sealed class Probe(long handlerCycles) : IpiFunction
     {
