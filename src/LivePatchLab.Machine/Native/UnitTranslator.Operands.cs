@@ -14,6 +14,7 @@ internal sealed unsafe partial class UnitTranslator
         _held = -1;
         if (instruction.Op0Kind == OpKind.Register)
         {
+            if (instruction.Op0Register == Register.RSP) SettleStack();
             CopyToScratch(NativeInstructions.Number(instruction.Op0Register));
             return true;
         }
@@ -60,6 +61,8 @@ internal sealed unsafe partial class UnitTranslator
         for (var i = 0; i < instruction.OpCount; i++)
             if (instruction.GetOpKind(i) == OpKind.Register) Use(instruction.GetOpRegister(i));
         if (tooMany) return false;
+        for (var i = 0; i < instruction.OpCount; i++)
+            if (instruction.GetOpKind(i) == OpKind.Register && NativeInstructions.Number(instruction.GetOpRegister(i)) == Gpr.Rsp) SettleStack();
         host.HasLockPrefix = host.HasRepPrefix = host.HasRepnePrefix = false;
         var mayFault = NativeInstructions.MemoryOperand(instruction) >= 0 || instruction.Mnemonic is Mnemonic.Div or Mnemonic.Idiv;
         if (memoryOperand < 0 && first != Register.None && !IsHeld(first) && second == Register.None && TryInFrame(instruction, first, Register.None, out var inFrame))
@@ -181,8 +184,9 @@ internal sealed unsafe partial class UnitTranslator
         host.MemoryDisplSize = host.MemoryBase == Register.None ? 8 : displacement == 0 ? 0 : displacement == (sbyte)displacement ? 1 : 8;
     }
 
-    private static ulong Displacement(in Instruction instruction)
-        => instruction.IsIPRelativeMemoryOperand ? instruction.IPRelativeMemoryAddress : instruction.MemoryDisplacement64;
+    private ulong Displacement(in Instruction instruction)
+        => instruction.IsIPRelativeMemoryOperand ? instruction.IPRelativeMemoryAddress
+            : instruction.MemoryDisplacement64 + (instruction.MemoryBase == Register.RSP ? (ulong)(long)_stackStep : 0);
 
     /// <summary>The host's register for one of the guest's, of the same size.</summary>
     private static Register Place(Register register, Register first, Register firstHost, Register second, Register secondHost)
