@@ -63,11 +63,14 @@ internal sealed unsafe partial class UnitTranslator
         if (tooMany) return false;
         for (var i = 0; i < instruction.OpCount; i++)
             if (instruction.GetOpKind(i) == OpKind.Register && NativeInstructions.Number(instruction.GetOpRegister(i)) == Gpr.Rsp) SettleStack();
+
+        // Prefixes mean nothing here, but one of a segment would come to mean something once an operand is in the frame.
         host.HasLockPrefix = host.HasRepPrefix = host.HasRepnePrefix = false;
+        host.SegmentPrefix = Register.None;
         var mayFault = NativeInstructions.MemoryOperand(instruction) >= 0 || instruction.Mnemonic is Mnemonic.Div or Mnemonic.Idiv;
         if (memoryOperand < 0 && first != Register.None && !IsHeld(first) && second == Register.None && TryInFrame(instruction, first, Register.None, out var inFrame))
             return Encode(instruction, inFrame, refund, mayFault);
-        if (memoryOperand < 0 && second != Register.None && instruction.OpCount > 1 && instruction.Op1Kind == OpKind.Register)
+        if (memoryOperand < 0 && second != Register.None && instruction.OpCount == 2)
         {
             // The source stays in the frame, the destination does not.
             var source = instruction.Op1Register.GetFullRegister();
@@ -140,6 +143,8 @@ internal sealed unsafe partial class UnitTranslator
     private bool TryInFrame(in Instruction instruction, Register spilled, Register held, out Instruction host)
     {
         host = instruction;
+        host.HasLockPrefix = host.HasRepPrefix = host.HasRepnePrefix = false;
+        host.SegmentPrefix = Register.None;
 
         // XCHG with memory locks the bus, and a bit's number in a register reaches beyond its operand in memory.
         if (instruction.Mnemonic is Mnemonic.Xchg or Mnemonic.Lea or Mnemonic.Bt or Mnemonic.Bts or Mnemonic.Btr or Mnemonic.Btc) return false;
