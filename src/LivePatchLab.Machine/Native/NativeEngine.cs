@@ -197,6 +197,7 @@ internal sealed unsafe class NativeEngine : IDisposable
         cpu->Rip = point.Rip;
         budget += point.Refund;
         Instructions -= point.Refund;
+        cpu->Registers[Gpr.Rsp] += (ulong)(long)point.StackStep;
         if (point.Borrowed >= 0) cpu->Registers[point.Borrowed] = cpu->NativeBorrowed;
         if (point.OverflowInFrame) LazyFlags.SetBits(cpu, (LazyFlags.Status(cpu) & ~LazyFlags.Overflow) | ((uint)(cpu->NativeOverflow & 1) << 11));
         ref var faults = ref CollectionsMarshal.GetValueRefOrAddDefault(_faults, point.Rip, out _);

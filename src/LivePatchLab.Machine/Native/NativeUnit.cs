@@ -6,7 +6,8 @@ namespace LivePatchLab.Machine;
 /// <param name="Refund">Instructions that have been paid for and not been retired, itself included.</param>
 /// <param name="OverflowInFrame">True where the guest's OF is in <see cref="NativeFrame.Overflow"/>.</param>
 /// <param name="Borrowed">The register whose value is in <see cref="NativeFrame.Borrowed"/>, or -1.</param>
-internal readonly record struct FaultPoint(int Offset, ulong Rip, int Refund, bool OverflowInFrame, int Borrowed);
+/// <param name="StackStep">What the guest's RSP is beyond the host's register for it.</param>
+internal readonly record struct FaultPoint(int Offset, ulong Rip, int Refund, bool OverflowInFrame, int Borrowed, int StackStep);
 
 /// <summary>A stretch of host code, and its points where it may fault, in ascending order.</summary>
 internal sealed class NativeCode(nint start, nint end, FaultPoint[] faults)

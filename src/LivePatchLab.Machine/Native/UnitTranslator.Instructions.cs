@@ -26,14 +26,15 @@ internal sealed unsafe partial class UnitTranslator
                 NoteFault(instruction, refund);
                 emitter.Memory(0x8b, NativeEmitter.Scratch, Gpr.Rbp, 0, guest: true);
                 emitter.Lea(NativeEmitter.GuestRsp, Gpr.Rbp, 8);
+                _stackStep = 0;
                 emitter.MoveRegister(Gpr.Rbp, NativeEmitter.Scratch);
                 return true;
             case Mnemonic.Call:
                 return TryCall(entry, refund);
             case Mnemonic.Ret:
                 NoteFault(instruction, refund);
-                emitter.Memory(0x8b, NativeEmitter.Scratch, NativeEmitter.GuestRsp, 0, guest: true);
-                emitter.Lea(NativeEmitter.GuestRsp, NativeEmitter.GuestRsp, 8 + (instruction.Code == Code.Retnq_imm16 ? instruction.Immediate16 : 0));
+                emitter.Memory(0x8b, NativeEmitter.Scratch, NativeEmitter.GuestRsp, _stackStep, guest: true);
+                _stackStep += 8 + (instruction.Code == Code.Retnq_imm16 ? instruction.Immediate16 : 0);
                 GoToScratch(entry, refund);
                 return true;
             case Mnemonic.Jmp when instruction.FlowControl == FlowControl.UnconditionalBranch:
@@ -86,7 +87,7 @@ internal sealed unsafe partial class UnitTranslator
             fails = emitter.JumpIf(NativeEmitter.IfOverflow);
         }
 
-        var (place, back) = ((nint)fails, (nint)emitter.At);
+        var (place, back, step) = ((nint)fails, (nint)emitter.At, _stackStep);
         _outOfLine.Add(() =>
         {
             emitter.Land((byte*)place);
@@ -97,6 +98,7 @@ internal sealed unsafe partial class UnitTranslator
                 emitter.Land(outside);
             }
 
+            MoveStack(step);
             emitter.RestoreOverflow();
             emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, refund);
             Leave(NativeExit.Interpret, rip);
@@ -120,7 +122,7 @@ internal sealed unsafe partial class UnitTranslator
         var isUpper = (long)rip < 0;
         emitter.Bytes((byte)(0x48 | (host >> 3)), (byte)(isUpper ? 0x81 : 0xf7), (byte)((isUpper ? 0xf8 : 0xc0) | (host & 7)));   // cmp or test host, -80000000h
         emitter.Word32(int.MinValue);
-        var (place, back) = ((nint)emitter.JumpIf(isUpper ? NativeEmitter.IfBelow : NativeEmitter.IfNotZero), (nint)emitter.At);
+        var (place, back, step) = ((nint)emitter.JumpIf(isUpper ? NativeEmitter.IfBelow : NativeEmitter.IfNotZero), (nint)emitter.At, _stackStep);
         _outOfLine.Add(() =>
         {
             emitter.Land((byte*)place);
@@ -130,6 +132,7 @@ internal sealed unsafe partial class UnitTranslator
             var outside = AskWhole(register);
             emitter.Jump((byte*)back);
             emitter.Land(outside);
+            MoveStack(step);
             emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, refund);
             Leave(NativeExit.Interpret, rip);
         });
@@ -172,16 +175,17 @@ internal sealed unsafe partial class UnitTranslator
         if (entry.GoesOnTaken) number ^= 1;
         var target = entry.GoesOnTaken ? entry.Instruction.NextIP : entry.Instruction.NearBranchTarget;
         var jump = emitter.JumpIf(number);
-        if (refund == 0 && !_overflowInFrame)
+        if (refund == 0 && !_overflowInFrame && _stackStep == 0)
         {
             Edge(jump, target);
             return;
         }
 
-        var (place, overflowInFrame) = ((nint)jump, _overflowInFrame);
+        var (place, overflowInFrame, step) = ((nint)jump, _overflowInFrame, _stackStep);
         _outOfLine.Add(() =>
         {
             emitter.Land((byte*)place);
+            MoveStack(step);
             if (overflowInFrame) emitter.RestoreOverflow();
             if (refund != 0) emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, refund);
             Edge(emitter.Jump(), target);
@@ -193,28 +197,29 @@ internal sealed unsafe partial class UnitTranslator
 
     private bool TryPush(in Instruction instruction, int refund)
     {
+        if (instruction.Op0Register == Register.RSP) SettleStack();
         switch (instruction.Code)
         {
             case Code.Pushq_imm8 or Code.Pushq_imm32:
                 NoteFault(instruction, refund);
-                emitter.Memory(0xc7, 0, NativeEmitter.GuestRsp, -8, guest: true);
+                emitter.Memory(0xc7, 0, NativeEmitter.GuestRsp, _stackStep - 8, guest: true);
                 emitter.Word32((int)(long)instruction.GetImmediate(0));
                 break;
             case Code.Push_rm64 when instruction.Op0Kind == OpKind.Memory:
                 if (!TryLoadTarget(instruction, refund)) return false;
                 NoteFault(instruction, refund);
-                emitter.Memory(0x89, NativeEmitter.Scratch, NativeEmitter.GuestRsp, -8, guest: true);
+                emitter.Memory(0x89, NativeEmitter.Scratch, NativeEmitter.GuestRsp, _stackStep - 8, guest: true);
                 break;
             default:
                 var register = NativeInstructions.Number(instruction.Op0Register);
                 if (register >= 13) CopyToScratch(register);
                 NoteFault(instruction, refund);
                 var host = register >= 13 ? NativeEmitter.Scratch : register == Gpr.Rsp ? NativeEmitter.GuestRsp : register;
-                emitter.Memory(0x89, host, NativeEmitter.GuestRsp, -8, guest: true);
+                emitter.Memory(0x89, host, NativeEmitter.GuestRsp, _stackStep - 8, guest: true);
                 break;
         }
 
-        emitter.Lea(NativeEmitter.GuestRsp, NativeEmitter.GuestRsp, -8);
+        _stackStep -= 8;
         return true;
     }
 
@@ -222,13 +227,14 @@ internal sealed unsafe partial class UnitTranslator
     {
         if (register == Gpr.Rsp)
         {
-            emitter.Memory(0x8b, NativeEmitter.GuestRsp, NativeEmitter.GuestRsp, 0, guest: true);
+            emitter.Memory(0x8b, NativeEmitter.GuestRsp, NativeEmitter.GuestRsp, _stackStep, guest: true);
+            _stackStep = 0;
             return;
         }
 
-        emitter.Memory(0x8b, register >= 13 ? NativeEmitter.Scratch : register, NativeEmitter.GuestRsp, 0, guest: true);
+        emitter.Memory(0x8b, register >= 13 ? NativeEmitter.Scratch : register, NativeEmitter.GuestRsp, _stackStep, guest: true);
         if (register >= 13) emitter.StoreFrame(NativeEmitter.Scratch, NativeThunks.FrameSlot(register));
-        emitter.Lea(NativeEmitter.GuestRsp, NativeEmitter.GuestRsp, 8);
+        _stackStep += 8;
     }
 
     private bool TryCall(in TraceInstruction entry, int refund)
@@ -247,10 +253,11 @@ internal sealed unsafe partial class UnitTranslator
             emitter.Bytes(0x4d, 0x8d, 0x34, 0x06);                                // lea r14, [r14 + rax]
             emitter.LoadFrame(NativeEmitter.Rax, NativeFrame.Borrowed);
             emitter.AddForOverflow(NativeEmitter.Scratch, NativeFrame.WindowLimit);
-            var (place, rip) = ((nint)emitter.JumpIf(NativeEmitter.IfOverflow), instruction.IP);
+            var (place, rip, step) = ((nint)emitter.JumpIf(NativeEmitter.IfOverflow), instruction.IP, _stackStep);
             _outOfLine.Add(() =>
             {
                 emitter.Land((byte*)place);
+                MoveStack(step);
                 emitter.RestoreOverflow();
                 emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, refund);
                 Leave(NativeExit.Interpret, rip);
@@ -258,9 +265,9 @@ internal sealed unsafe partial class UnitTranslator
         }
 
         NoteFault(instruction, refund);
-        emitter.Memory(0xc7, 0, NativeEmitter.GuestRsp, -8, guest: true);
+        emitter.Memory(0xc7, 0, NativeEmitter.GuestRsp, _stackStep - 8, guest: true);
         emitter.Word32((int)instruction.NextIP);
-        emitter.Lea(NativeEmitter.GuestRsp, NativeEmitter.GuestRsp, -8);
+        _stackStep -= 8;
         if (isIndirect) GoToTarget(entry, refund);
         return true;
     }
@@ -278,6 +285,7 @@ internal sealed unsafe partial class UnitTranslator
     {
         if (!entry.IsFollowed)
         {
+            SettleStack();
             if (_overflowInFrame) RestoreOverflow();
             JumpByTable();
             return;
@@ -290,10 +298,11 @@ internal sealed unsafe partial class UnitTranslator
         emitter.LoadFrame(NativeEmitter.Scratch, NativeFrame.Target);
         emitter.Lea(NativeEmitter.Scratch, NativeEmitter.Scratch, (int)-(long)entry.Next);
         emitter.AddForOverflow(NativeEmitter.Scratch, NativeFrame.AllOnes);
-        var elsewhere = (nint)emitter.JumpIf(NativeEmitter.IfOverflow);
+        var (elsewhere, step) = ((nint)emitter.JumpIf(NativeEmitter.IfOverflow), _stackStep);
         _outOfLine.Add(() =>
         {
             emitter.Land((byte*)elsewhere);
+            MoveStack(step);
             emitter.RestoreOverflow();
             if (refund > 1) emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, refund - 1);
             JumpByTable();
@@ -310,5 +319,5 @@ internal sealed unsafe partial class UnitTranslator
     }
 
     private void NoteFault(in Instruction instruction, int refund, int borrowed = -1)
-        => _faults.Add(new((int)(emitter.At - _codeStart), instruction.IP, refund, _overflowInFrame, borrowed));
+        => _faults.Add(new((int)(emitter.At - _codeStart), instruction.IP, refund, _overflowInFrame, borrowed, _stackStep));
 }

@@ -14,6 +14,7 @@ internal sealed unsafe partial class UnitTranslator
         _held = -1;
         if (instruction.Op0Kind == OpKind.Register)
         {
+            if (instruction.Op0Register == Register.RSP) SettleStack();
             CopyToScratch(NativeInstructions.Number(instruction.Op0Register));
             return true;
         }
@@ -60,11 +61,16 @@ internal sealed unsafe partial class UnitTranslator
         for (var i = 0; i < instruction.OpCount; i++)
             if (instruction.GetOpKind(i) == OpKind.Register) Use(instruction.GetOpRegister(i));
         if (tooMany) return false;
+        for (var i = 0; i < instruction.OpCount; i++)
+            if (instruction.GetOpKind(i) == OpKind.Register && NativeInstructions.Number(instruction.GetOpRegister(i)) == Gpr.Rsp) SettleStack();
+
+        // Prefixes mean nothing here, but one of a segment would come to mean something once an operand is in the frame.
         host.HasLockPrefix = host.HasRepPrefix = host.HasRepnePrefix = false;
+        host.SegmentPrefix = Register.None;
         var mayFault = NativeInstructions.MemoryOperand(instruction) >= 0 || instruction.Mnemonic is Mnemonic.Div or Mnemonic.Idiv;
         if (memoryOperand < 0 && first != Register.None && !IsHeld(first) && second == Register.None && TryInFrame(instruction, first, Register.None, out var inFrame))
             return Encode(instruction, inFrame, refund, mayFault);
-        if (memoryOperand < 0 && second != Register.None && instruction.OpCount > 1 && instruction.Op1Kind == OpKind.Register)
+        if (memoryOperand < 0 && second != Register.None && instruction.OpCount == 2)
         {
             // The source stays in the frame, the destination does not.
             var source = instruction.Op1Register.GetFullRegister();
@@ -137,6 +143,8 @@ internal sealed unsafe partial class UnitTranslator
     private bool TryInFrame(in Instruction instruction, Register spilled, Register held, out Instruction host)
     {
         host = instruction;
+        host.HasLockPrefix = host.HasRepPrefix = host.HasRepnePrefix = false;
+        host.SegmentPrefix = Register.None;
 
         // XCHG with memory locks the bus, and a bit's number in a register reaches beyond its operand in memory.
         if (instruction.Mnemonic is Mnemonic.Xchg or Mnemonic.Lea or Mnemonic.Bt or Mnemonic.Bts or Mnemonic.Btr or Mnemonic.Btc) return false;
@@ -181,8 +189,9 @@ internal sealed unsafe partial class UnitTranslator
         host.MemoryDisplSize = host.MemoryBase == Register.None ? 8 : displacement == 0 ? 0 : displacement == (sbyte)displacement ? 1 : 8;
     }
 
-    private static ulong Displacement(in Instruction instruction)
-        => instruction.IsIPRelativeMemoryOperand ? instruction.IPRelativeMemoryAddress : instruction.MemoryDisplacement64;
+    private ulong Displacement(in Instruction instruction)
+        => instruction.IsIPRelativeMemoryOperand ? instruction.IPRelativeMemoryAddress
+            : instruction.MemoryDisplacement64 + (instruction.MemoryBase == Register.RSP ? (ulong)(long)_stackStep : 0);
 
     /// <summary>The host's register for one of the guest's, of the same size.</summary>
     private static Register Place(Register register, Register first, Register firstHost, Register second, Register secondHost)

@@ -21,6 +21,9 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
     private byte* _codeStart;
     private bool _overflowInFrame;
 
+    // What the guest's RSP is beyond the host's register for it: pushes and pops are added up until somebody asks.
+    private int _stackStep;
+
     // Which of the guest's registers in the frame the scratch register has a copy of, or -1.
     private int _held = -1;
 
@@ -48,15 +51,20 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
         var entry = emitter.At;
         PayBudget(count);
         var shortBudget = emitter.JumpIf(NativeEmitter.IfOverflow);
-        emitter.StoreFrame(NativeEmitter.Scratch, NativeFrame.Overflow);
+        if (IsOverflowKept(instructions)) emitter.StoreFrame(NativeEmitter.Scratch, NativeFrame.Overflow);
         emitter.Land(pastBudget);
         _overflowInFrame = true;
         for (var i = 0; i < instructions.Length; i++)
         {
+            var (at, faults, outOfLine, state) = ((nint)emitter.At, _faults.Count, _outOfLine.Count, (_overflowInFrame, _stackStep));
             if (TryTranslate(instructions, i, refund: count - i)) continue;
             if (i == 0) return null;
 
-            // What has no encoding after all is the interpreter's; the instructions from here on are given back.
+            // What has no encoding after all is the interpreter's; what was written of it is taken back, and the instructions from here on given back.
+            emitter.Begin((byte*)at);
+            _faults.RemoveRange(faults, _faults.Count - faults);
+            _outOfLine.RemoveRange(outOfLine, _outOfLine.Count - outOfLine);
+            (_overflowInFrame, _stackStep) = state;
             ToEdge(instructions[i].Instruction.IP, count - i);
             instructions = default;
         }
@@ -124,6 +132,7 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
             emitter.StoreFrame(NativeEmitter.Scratch, NativeFrame.Overflow);
             _overflowInFrame = true;
             if (!TryTranslate(instructions, i, refund: 1)) return null;
+            SettleStack();
         }
 
         EndTrace(instructions);
@@ -138,6 +147,7 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
         _outOfLine.Clear();
         _overflowInFrame = false;
         _held = -1;
+        _stackStep = 0;
         _codeStart = memory.Next;
         emitter.Begin(memory.Next);
     }
@@ -177,6 +187,33 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
         _held = -1;
     }
 
+    private void SettleStack()
+    {
+        MoveStack(_stackStep);
+        _stackStep = 0;
+    }
+
+    private void MoveStack(int step)
+    {
+        if (step != 0) emitter.Lea(NativeEmitter.GuestRsp, NativeEmitter.GuestRsp, step);
+    }
+
+    /// <summary>True where something may ask for the OF with which the unit was entered, if only at a fault.</summary>
+    private bool IsOverflowKept(ReadOnlySpan<TraceInstruction> trace)
+    {
+        for (var i = 0; i < trace.Length; i++)
+        {
+            ref readonly var instruction = ref trace[i].Instruction;
+            foreach (var check in _checks.Before(i))
+                if (check.KeepsFlags) return true;
+            if (_checks.Before(i).Count > 0) return false;
+            if (instruction.FlowControl != FlowControl.Next || InstructionTable.Of(instruction).MayLeave(instruction) || NativeFlags.NeedsOverflow(instruction)) return true;
+            if (NativeFlags.SetsOverflow(instruction)) return false;
+        }
+
+        return true;
+    }
+
     private void Leave(NativeExit reason, ulong rip)
     {
         emitter.StoreFrameImmediate(NativeFrame.Rip, (int)rip);
@@ -187,6 +224,7 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
     /// <summary>Goes on at another address, with instructions given back.</summary>
     private void ToEdge(ulong target, int refund)
     {
+        SettleStack();
         if (_overflowInFrame) RestoreOverflow();
         if (refund != 0) emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, refund);
         Edge(emitter.Jump(), target);
