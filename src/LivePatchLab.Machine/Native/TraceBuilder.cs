@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Iced.Intel;
 
 namespace LivePatchLab.Machine;
@@ -33,6 +34,7 @@ internal sealed unsafe class TraceBuilder(GuestMemory memory, BlockCache blocks)
     private readonly List<(ulong Start, int Length)> _segments = [];
     private readonly HashSet<ulong> _seen = [];
     private readonly List<ulong> _returns = [];
+    private readonly Dictionary<ulong, (ulong Target, int Hits, int Others)> _targets = [];
 
     public ReadOnlySpan<TraceInstruction> Trace => _trace.AsSpan(0, Count);
 
@@ -106,6 +108,16 @@ internal sealed unsafe class TraceBuilder(GuestMemory memory, BlockCache blocks)
         Next = start;
     }
 
+    /// <summary>True for a return that has been seen to go mostly to this place: it is followed though its call is not in the trace.</summary>
+    private bool HasOneTarget(ulong rip, ulong target)
+    {
+        ref var seen = ref CollectionsMarshal.GetValueRefOrAddDefault(_targets, rip, out var isKnown);
+        if (!isKnown || (seen.Target != target && seen.Others >= seen.Hits)) seen = (target, 0, 0);
+        else if (seen.Target == target) seen.Hits++;
+        else seen.Others++;
+        return seen.Target == target && seen.Hits > 3 * seen.Others && (long)target == (int)target;
+    }
+
     private bool TryAdd()
     {
         ref var entry = ref _trace[Count];
@@ -158,7 +170,13 @@ internal sealed unsafe class TraceBuilder(GuestMemory memory, BlockCache blocks)
                 _returns.Add(instruction.NextIP);
                 break;
             case FlowControl.Return:
-                if (_returns.Count == 0 || next != _returns[^1]) return false;
+                if (_returns.Count == 0)
+                {
+                    if (!HasOneTarget(instruction.IP, next)) return false;
+                    break;
+                }
+
+                if (next != _returns[^1]) return false;
                 _returns.RemoveAt(_returns.Count - 1);
                 break;
             default:

@@ -268,7 +268,9 @@ internal sealed unsafe partial class UnitTranslator
         emitter.Memory(0xc7, 0, NativeEmitter.GuestRsp, _stackStep - 8, guest: true);
         emitter.Word32((int)instruction.NextIP);
         _stackStep -= 8;
-        if (isIndirect) GoToTarget(entry, refund);
+        if (!isIndirect) return true;
+        emitter.LoadFrame(NativeEmitter.Scratch, NativeFrame.Target);
+        GoToTarget(entry, refund);
         return true;
     }
 
@@ -286,8 +288,9 @@ internal sealed unsafe partial class UnitTranslator
         if (!entry.IsFollowed)
         {
             SettleStack();
+            var isTargetLost = _overflowInFrame;
             if (_overflowInFrame) RestoreOverflow();
-            JumpByTable();
+            JumpByTable(isTargetLost);
             return;
         }
 
@@ -305,14 +308,14 @@ internal sealed unsafe partial class UnitTranslator
             MoveStack(step);
             emitter.RestoreOverflow();
             if (refund > 1) emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, refund - 1);
-            JumpByTable();
+            JumpByTable(isTargetLost: true);
         });
     }
 
     /// <summary>The low 16 bits of the target index the table; the unit there finds out whether it is the one.</summary>
-    private void JumpByTable()
+    private void JumpByTable(bool isTargetLost)
     {
-        emitter.LoadFrame(NativeEmitter.Scratch, NativeFrame.Target);
+        if (isTargetLost) emitter.LoadFrame(NativeEmitter.Scratch, NativeFrame.Target);
         emitter.Bytes(0x45, 0x0f, 0xb7, 0xf6);                                    // movzx r14d, r14w
         emitter.Bytes(0x42, 0xff, 0x24, 0xf5);                                    // jmp [r14 * 8 + table]
         emitter.Word32(indirectTable.Address);
