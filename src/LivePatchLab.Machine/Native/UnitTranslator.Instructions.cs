@@ -32,16 +32,18 @@ internal sealed unsafe partial class UnitTranslator
             case Mnemonic.Call:
                 return TryCall(entry, refund);
             case Mnemonic.Ret:
+                if (entry.IsFollowed) ClearOverflow();
                 NoteFault(instruction, refund);
                 emitter.Memory(0x8b, NativeEmitter.Scratch, NativeEmitter.GuestRsp, _stackStep, guest: true);
                 _stackStep += 8 + (instruction.Code == Code.Retnq_imm16 ? instruction.Immediate16 : 0);
-                GoToScratch(entry, refund);
+                if (entry.IsFollowed) Expect(entry, refund);
+                else GoToScratch(instruction.IP);
                 return true;
             case Mnemonic.Jmp when instruction.FlowControl == FlowControl.UnconditionalBranch:
                 return true;
             case Mnemonic.Jmp:
                 if (!TryLoadTarget(instruction, refund)) return false;
-                GoToScratch(entry, refund);
+                GoToScratch(instruction.IP);
                 return true;
         }
 
@@ -67,11 +69,7 @@ internal sealed unsafe partial class UnitTranslator
 
     private void AskKeepingFlags(int register, ulong rip, int refund)
     {
-        if (!_overflowInFrame)
-        {
-            emitter.SaveOverflow();
-            _overflowInFrame = true;
-        }
+        KeepOverflow();
 
         // Where code is in the upper half, so mostly are the addresses that it uses.
         var isUpper = (long)rip < 0;
@@ -86,6 +84,8 @@ internal sealed unsafe partial class UnitTranslator
             emitter.AddForOverflow(NativeEmitter.Scratch, NativeFrame.LowLimit);
             fails = emitter.JumpIf(NativeEmitter.IfOverflow);
         }
+
+        _isOverflowClear = true;
 
         var (place, back, step) = ((nint)fails, (nint)emitter.At, _stackStep);
         _outOfLine.Add(() =>
@@ -246,8 +246,7 @@ internal sealed unsafe partial class UnitTranslator
             // A target that is not canonical is #GP before anything is pushed: the interpreter's.
             if (!TryLoadTarget(instruction, refund)) return false;
             emitter.StoreFrame(NativeEmitter.Scratch, NativeFrame.Target);
-            if (!_overflowInFrame) emitter.SaveOverflow();
-            _overflowInFrame = true;
+            KeepOverflow();
             emitter.StoreFrame(NativeEmitter.Rax, NativeFrame.Borrowed);
             emitter.LoadFrame(NativeEmitter.Rax, NativeFrame.WindowOffset);
             emitter.Bytes(0x4d, 0x8d, 0x34, 0x06);                                // lea r14, [r14 + rax]
@@ -262,6 +261,7 @@ internal sealed unsafe partial class UnitTranslator
                 emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, refund);
                 Leave(NativeExit.Interpret, rip);
             });
+            _isOverflowClear = true;
         }
 
         NoteFault(instruction, refund);
@@ -269,53 +269,73 @@ internal sealed unsafe partial class UnitTranslator
         emitter.Word32((int)instruction.NextIP);
         _stackStep -= 8;
         if (!isIndirect) return true;
+        if (entry.IsFollowed) ClearOverflow();
         emitter.LoadFrame(NativeEmitter.Scratch, NativeFrame.Target);
-        GoToTarget(entry, refund);
+        if (entry.IsFollowed) Expect(entry, refund);
+        else GoToScratch(instruction.IP);
         return true;
     }
 
-    /// <summary>An indirect jump or return to the guest address in the scratch register.</summary>
-    private void GoToScratch(in TraceInstruction entry, int refund)
+    /// <summary>Has the frame keep the guest's OF, so that the host's may be used.</summary>
+    private void KeepOverflow()
     {
-        emitter.StoreFrameImmediate(NativeFrame.Rip, (int)entry.Instruction.IP);
-        emitter.StoreFrame(NativeEmitter.Scratch, NativeFrame.Target);
-        GoToTarget(entry, refund);
+        if (_overflowInFrame) return;
+        emitter.SaveOverflow();
+        _overflowInFrame = true;
+        _isOverflowClear = false;
     }
 
-    /// <summary>Goes on in the trace where the target is the one that is expected, else by the table.</summary>
-    private void GoToTarget(in TraceInstruction entry, int refund)
+    /// <summary>The same, and the host's is 0: it counts as a carry in.</summary>
+    private void ClearOverflow()
     {
-        if (!entry.IsFollowed)
-        {
-            SettleStack();
-            var isTargetLost = _overflowInFrame;
-            if (_overflowInFrame) RestoreOverflow();
-            JumpByTable(isTargetLost);
-            return;
-        }
-
-        if (!_overflowInFrame) emitter.SaveOverflow();
-        _overflowInFrame = true;
+        KeepOverflow();
+        if (_isOverflowClear) return;
         emitter.Bytes(0x41, 0xbe, 0, 0, 0, 0);                                    // mov r14d, 0
         emitter.TopBitToOverflow(NativeEmitter.Scratch);
-        emitter.LoadFrame(NativeEmitter.Scratch, NativeFrame.Target);
+        _isOverflowClear = true;
+        _held = -1;
+    }
+
+    /// <summary>Goes on in the trace where the target in the scratch register is the one that is expected, else by the table. The host's OF is 0.</summary>
+    private void Expect(in TraceInstruction entry, int refund)
+    {
         emitter.Lea(NativeEmitter.Scratch, NativeEmitter.Scratch, (int)-(long)entry.Next);
         emitter.AddForOverflow(NativeEmitter.Scratch, NativeFrame.AllOnes);
-        var (elsewhere, step) = ((nint)emitter.JumpIf(NativeEmitter.IfOverflow), _stackStep);
+        var (elsewhere, step, rip, expected) = ((nint)emitter.JumpIf(NativeEmitter.IfOverflow), _stackStep, entry.Instruction.IP, (long)entry.Next);
         _outOfLine.Add(() =>
         {
             emitter.Land((byte*)elsewhere);
             MoveStack(step);
+
+            // What the comparison has left is the target, less the one expected, less 1.
+            emitter.Lea(NativeEmitter.Scratch, NativeEmitter.Scratch, (int)(expected + 1));
+            emitter.StoreFrame(NativeEmitter.Scratch, NativeFrame.Target);
+            emitter.StoreFrameImmediate(NativeFrame.Rip, (int)rip);
             emitter.RestoreOverflow();
             if (refund > 1) emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, refund - 1);
-            JumpByTable(isTargetLost: true);
+            emitter.LoadFrame(NativeEmitter.Scratch, NativeFrame.Target);
+            JumpByTable();
         });
     }
 
-    /// <summary>The low 16 bits of the target index the table; the unit there finds out whether it is the one.</summary>
-    private void JumpByTable(bool isTargetLost)
+    /// <summary>An indirect jump or return to the guest address in the scratch register.</summary>
+    private void GoToScratch(ulong rip)
     {
-        if (isTargetLost) emitter.LoadFrame(NativeEmitter.Scratch, NativeFrame.Target);
+        emitter.StoreFrameImmediate(NativeFrame.Rip, (int)rip);
+        emitter.StoreFrame(NativeEmitter.Scratch, NativeFrame.Target);
+        SettleStack();
+        if (_overflowInFrame)
+        {
+            RestoreOverflow();
+            emitter.LoadFrame(NativeEmitter.Scratch, NativeFrame.Target);
+        }
+
+        JumpByTable();
+    }
+
+    /// <summary>The low 16 bits of the target, which is in the scratch register and in the frame, index the table; the unit there finds out whether it is the one.</summary>
+    private void JumpByTable()
+    {
         emitter.Bytes(0x45, 0x0f, 0xb7, 0xf6);                                    // movzx r14d, r14w
         emitter.Bytes(0x42, 0xff, 0x24, 0xf5);                                    // jmp [r14 * 8 + table]
         emitter.Word32(indirectTable.Address);

@@ -20,6 +20,7 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
     private readonly RflagsBits[] _seen = new RflagsBits[TraceBuilder.LongestTrace];
     private byte* _codeStart;
     private bool _overflowInFrame;
+    private bool _isOverflowClear;
 
     // What the guest's RSP is beyond the host's register for it: pushes and pops are added up until somebody asks.
     private int _stackStep;
@@ -53,10 +54,10 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
         var shortBudget = emitter.JumpIf(NativeEmitter.IfOverflow);
         if (IsOverflowKept(instructions)) emitter.StoreFrame(NativeEmitter.Scratch, NativeFrame.Overflow);
         emitter.Land(pastBudget);
-        _overflowInFrame = true;
+        _overflowInFrame = _isOverflowClear = true;
         for (var i = 0; i < instructions.Length; i++)
         {
-            var (at, faults, outOfLine, state) = ((nint)emitter.At, _faults.Count, _outOfLine.Count, (_overflowInFrame, _stackStep));
+            var (at, faults, outOfLine, state) = ((nint)emitter.At, _faults.Count, _outOfLine.Count, (_overflowInFrame, _isOverflowClear, _stackStep));
             if (TryTranslate(instructions, i, refund: count - i)) continue;
             if (i == 0) return null;
 
@@ -64,7 +65,7 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
             emitter.Begin((byte*)at);
             _faults.RemoveRange(faults, _faults.Count - faults);
             _outOfLine.RemoveRange(outOfLine, _outOfLine.Count - outOfLine);
-            (_overflowInFrame, _stackStep) = state;
+            (_overflowInFrame, _isOverflowClear, _stackStep) = state;
             ToEdge(instructions[i].Instruction.IP, count - i);
             instructions = default;
         }
@@ -130,7 +131,7 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
                 Leave(NativeExit.Budget, rip);
             });
             emitter.StoreFrame(NativeEmitter.Scratch, NativeFrame.Overflow);
-            _overflowInFrame = true;
+            _overflowInFrame = _isOverflowClear = true;
             if (!TryTranslate(instructions, i, refund: 1)) return null;
             SettleStack();
         }
