@@ -44,6 +44,10 @@ public sealed class LockStepTests(ITestOutputHelper output)
     [InlineData("patched-streams", 5)]
     [InlineData("patched-streams", 5946325217095483610)]
     [InlineData("patched-streams", 8236050027318009611)]
+    [InlineData("patched-streams", 2001)]
+    [InlineData("patched-streams", 7006)]
+    [InlineData("patched-streams", 9001)]
+    [InlineData("patched-streams", 1000085)]
     public void A_seed_that_was_kept_runs_alike(string source, ulong seed)
     {
         using var run = new LockStepRun(LockStepSources.All.First(s => s.Name == source), seed, Engines.Here);
