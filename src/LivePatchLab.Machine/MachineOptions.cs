@@ -29,6 +29,12 @@ public sealed record MachineOptions
     public ExecutionEngine Engine { get; init; } = ExecutionEngine.Auto;
 
     /// <summary>
+    /// A clock of the host's, by which <see cref="EngineStatistics.TranslationTime"/> is measured; null to measure nothing. For statistics only: no outcome
+    /// depends on what it says.
+    /// </summary>
+    public Func<TimeSpan>? HostClock { get; init; }
+
+    /// <summary>
     /// The most cycles by which a CPU may run ahead of the one furthest behind; how many it is each time is asked of chance. No
     /// signal between CPUs travels faster than an IPI, so a quantum below its latency lands every IPI in time.
     /// </summary>

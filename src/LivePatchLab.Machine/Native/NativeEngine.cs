@@ -60,11 +60,11 @@ internal sealed unsafe class NativeEngine : IDisposable
 
     public long Instructions { get; private set; }
 
-    /// <summary>Ticks of the host's clock in translation; counted when <see cref="Clock"/> is set.</summary>
+    /// <summary>Time in translation by <see cref="Clock"/>; zero where there is none.</summary>
     public TimeSpan TranslationTime { get; private set; }
 
     /// <summary>A clock of the host's, for statistics: no outcome depends on it.</summary>
-    public Func<TimeSpan>? Clock { get; set; }
+    public Func<TimeSpan>? Clock { get; init; }
 
     public NativeCache? Cache => _cache;
 
