@@ -34,6 +34,15 @@ public sealed record MachineOptions
     /// </summary>
     public Func<TimeSpan>? HostClock { get; init; }
 
+    /// <summary>Native code beyond this is forgotten, all of it, and made anew as it is asked for; less than all that can be had is for tests.</summary>
+    internal long TranslationBytesMax
+    {
+        get;
+        init => field = value is >= NativeCache.LeastBytes and <= CodeRegion.SlotBytes
+            ? value
+            : throw new ArgumentOutOfRangeException(nameof(value), value, $"translations take {NativeCache.LeastBytes} to {CodeRegion.SlotBytes} bytes");
+    } = CodeRegion.SlotBytes;
+
     /// <summary>
     /// The most cycles by which a CPU may run ahead of the one furthest behind; how many it is each time is asked of chance. No
     /// signal between CPUs travels faster than an IPI, so a quantum below its latency lands every IPI in time.

@@ -66,6 +66,9 @@ internal sealed unsafe class NativeEngine : IDisposable
     /// <summary>A clock of the host's, for statistics: no outcome depends on it.</summary>
     public Func<TimeSpan>? Clock { get; init; }
 
+    /// <summary>See <see cref="MachineOptions.TranslationBytesMax"/>.</summary>
+    public long BytesMax { get; init; } = CodeRegion.SlotBytes;
+
     public NativeCache? Cache => _cache;
 
     public IReadOnlyDictionary<string, long> Exits
@@ -220,7 +223,7 @@ internal sealed unsafe class NativeEngine : IDisposable
     {
         if (_cache is not null) return true;
         _view = GuestView.TryCreate(_memory);
-        _cache = _view is null ? null : NativeCache.TryCreate(_memory, _blocks);
+        _cache = _view is null ? null : NativeCache.TryCreate(_memory, _blocks, BytesMax);
         _isUnavailable = _cache is null;
         return !_isUnavailable;
     }
