@@ -29,6 +29,21 @@ public sealed record MachineOptions
     public ExecutionEngine Engine { get; init; } = ExecutionEngine.Auto;
 
     /// <summary>
+    /// A clock of the host's, by which <see cref="EngineStatistics.TranslationTime"/> is measured; null to measure nothing. For statistics only: no outcome
+    /// depends on what it says.
+    /// </summary>
+    public Func<TimeSpan>? HostClock { get; init; }
+
+    /// <summary>Native code beyond this is forgotten, all of it, and made anew as it is asked for; less than all that can be had is for tests.</summary>
+    internal long TranslationBytesMax
+    {
+        get;
+        init => field = value is >= NativeCache.LeastBytes and <= CodeRegion.SlotBytes
+            ? value
+            : throw new ArgumentOutOfRangeException(nameof(value), value, $"translations take {NativeCache.LeastBytes} to {CodeRegion.SlotBytes} bytes");
+    } = CodeRegion.SlotBytes;
+
+    /// <summary>
     /// The most cycles by which a CPU may run ahead of the one furthest behind; how many it is each time is asked of chance. No
     /// signal between CPUs travels faster than an IPI, so a quantum below its latency lands every IPI in time.
     /// </summary>

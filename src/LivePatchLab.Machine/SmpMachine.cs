@@ -66,7 +66,7 @@ public sealed unsafe partial class SmpMachine : IDisposable
         Memory = new(isShared: Engine != ExecutionEngine.Interpreter);
         Versions = new(Memory, Fetch, Choices, options.Cpus, new CpuProgress(this));
         Interpreter = new(Memory, Versions);
-        if (Engine != ExecutionEngine.Interpreter) Interpreter.UseTranslator(isEager: Engine == ExecutionEngine.Translator);
+        if (Engine != ExecutionEngine.Interpreter) Interpreter.UseTranslator(options);
         Versions.LineChanged = Interpreter.InvalidateLine;
         Memory.PermissionsChanged = Interpreter.ChangePermissions;
         var relay = new DirtyFetchRelay(this);

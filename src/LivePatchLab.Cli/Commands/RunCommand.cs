@@ -43,7 +43,14 @@ internal static class RunCommand
         if (cpus is < 1 or > MachineOptions.CpusMax) throw new BadInputException($"--cpus {cpus}: a machine has 1 to {MachineOptions.CpusMax} CPUs");
         if (path.StartsWith('-') && !File.Exists(path)) throw new BadInputException(NoSuchOption(path));
         var image = ProgramImage.Open(path);
-        using var machine = Machine(new MachineOptions { Cpus = cpus, Choices = new SeededChoices(seed), QuantumCyclesMax = 1000, Engine = engine });
+        using var machine = Machine(new MachineOptions
+        {
+            Cpus = cpus,
+            Choices = new SeededChoices(seed),
+            QuantumCyclesMax = 1000,
+            Engine = engine,
+            HostClock = stats ? () => Stopwatch.GetElapsedTime(0) : null,
+        });
         using var output = Console.OpenStandardOutput();
         using var errors = Console.OpenStandardError();
         var guest = new UserProgram(machine, image, arguments, output, errors);

@@ -27,6 +27,9 @@ internal sealed unsafe class BlockCache : IDisposable
     /// <summary>Beyond this all is forgotten and decoded anew.</summary>
     private const long LargestArena = 1L << 30;
 
+    /// <summary>What is kept of an address for when its bytes come back. Code that is patched has few contents; one with thousands does not return to them, and would look through all of them each time.</summary>
+    private const int VariantsKept = 32;
+
     private readonly GuestMemory _memory;
     private readonly ICodeSource _code;
     private readonly MemoryFetch _fetch;
@@ -111,6 +114,7 @@ internal sealed unsafe class BlockCache : IDisposable
 
         ref readonly var decodedInstruction = ref _instructions[0];
         var single = new SingleOp(fetch.Fetched.ToArray(), _builder.BuildSingle(decodedInstruction), decodedInstruction.FlowControl != FlowControl.Next, InstructionTouches.Of(decodedInstruction));
+        if (singles.Count == VariantsKept) singles.RemoveAt(0);
         singles.Add(single);
         DecodedSingles++;
         return single;
@@ -246,6 +250,7 @@ internal sealed unsafe class BlockCache : IDisposable
         var block = new Block(rip, bytes, first, isCutShort);
         block.IsLive = true;
         _blocks.Add(block);
+        if (decoded.Blocks.Count == VariantsKept) Drop(decoded);
         decoded.Blocks.Add(block);
         decoded.Live = block;
         DecodedBlocks++;
@@ -272,6 +277,15 @@ internal sealed unsafe class BlockCache : IDisposable
         block.Incoming.Clear();
         var slot = JumpCache.Slot(JumpCacheEntries, block.Rip);
         if (slot->Block == block.First) JumpCache.Empty(JumpCacheEntries, slot);
+    }
+
+    /// <summary>Forgets the oldest block of an address. None of them is live, as one is being decoded there.</summary>
+    private void Drop(DecodedAddress decoded)
+    {
+        var oldest = decoded.Blocks[0];
+        decoded.Blocks.RemoveAt(0);
+        var last = oldest.Rip + (ulong)(oldest.Bytes.Length - 1);
+        for (var line = oldest.Rip >> LineShift; line <= last >> LineShift; line++) _lines[(uint)(line << LineShift) >> LineShift].Remove(oldest);
     }
 
     private void Forget()

@@ -9,8 +9,11 @@ internal sealed unsafe class CodeMemory : IDisposable
     private readonly byte* _writable;
     private readonly byte* _executable;
 
-    private CodeMemory(byte* writable, byte* executable)
+    private readonly long _bytesMax;
+
+    private CodeMemory(byte* writable, byte* executable, long bytesMax)
     {
+        _bytesMax = bytesMax;
         _writable = writable;
         _executable = executable;
         Next = writable;
@@ -26,7 +29,7 @@ internal sealed unsafe class CodeMemory : IDisposable
 
     public long Used => Next - _writable;
 
-    public long Left => CodeRegion.SlotBytes - Used;
+    public long Left => _bytesMax - Used;
 
     public nint Executable(byte* writable) => (nint)(writable + ToExecutable);
 
@@ -35,7 +38,8 @@ internal sealed unsafe class CodeMemory : IDisposable
     public bool Contains(nint executable) => executable >= (nint)_executable && executable < (nint)(_executable + CodeRegion.SlotBytes);
 
     /// <summary>Null where the host has no more memory or addresses for it.</summary>
-    public static CodeMemory? TryCreate()
+    /// <param name="bytesMax">How much of it may be used, up to <see cref="CodeRegion.SlotBytes"/>.</param>
+    public static CodeMemory? TryCreate(long bytesMax)
     {
         var slot = CodeRegion.TryTake();
         if (slot == null) return null;
@@ -44,7 +48,7 @@ internal sealed unsafe class CodeMemory : IDisposable
         var executable = writable == null ? null
             : HostSystem.TryMap(slot, CodeRegion.SlotBytes, HostSystem.ProtRead | HostSystem.ProtExecute, HostSystem.MapShared | HostSystem.MapFixed, file);
         if (file >= 0) HostSystem.CloseMemory(file);
-        if (executable != null) return new(writable, executable);
+        if (executable != null) return new(writable, executable, bytesMax);
         if (writable != null) HostSystem.Unmap(writable, CodeRegion.SlotBytes);
         CodeRegion.Return(slot);
         return null;

@@ -9,9 +9,18 @@ namespace LivePatchLab.Machine;
 /// </summary>
 internal sealed unsafe class NativeCache : IDisposable
 {
+    /// <summary>With less, everything would be forgotten for each unit.</summary>
+    public const long LeastBytes = SpareBytes + 8192;
+
+    // For a unit and its precise form, whatever they take.
+    private const long SpareBytes = 2 * UnitTranslator.LargestCode;
+
     private const int LineShift = 6;
 
     private const int FastEntries = 1 << 14;
+
+    // What is kept of an address for when its bytes come back.
+    private const int VariantsKept = 16;
 
     private readonly GuestMemory _memory;
     private readonly BlockCache _blocks;
@@ -53,9 +62,12 @@ internal sealed unsafe class NativeCache : IDisposable
     public long Flushes { get; private set; }
 
     /// <summary>Null where the host has no memory or addresses for it.</summary>
-    public static NativeCache? TryCreate(GuestMemory memory, BlockCache blocks)
+    /// <param name="memory">The machine's memory.</param>
+    /// <param name="blocks">The interpreter's cache, which knows what is dirty.</param>
+    /// <param name="bytesMax">Native code beyond this is forgotten.</param>
+    public static NativeCache? TryCreate(GuestMemory memory, BlockCache blocks, long bytesMax)
     {
-        var code = CodeMemory.TryCreate();
+        var code = CodeMemory.TryCreate(bytesMax);
         if (code is null) return null;
         if (IndirectTable.TryCreate() is { } indirect) return new(memory, blocks, code, indirect);
         code.Dispose();
@@ -100,19 +112,21 @@ internal sealed unsafe class NativeCache : IDisposable
     /// <param name="path">The addresses of its instructions, and then where it went on.</param>
     public NativeUnit? Translate(ReadOnlySpan<ulong> path)
     {
-        if (_code.Left < 2 * UnitTranslator.LargestCode) Flush();
+        if (_code.Left < SpareBytes) Flush();
         var rip = path[0];
         _trace.Build(path);
         if (_trace.Count == 0 || _translator.Translate(_trace) is not { } translated) return null;
         var (unit, code) = translated;
         Note(code, unit.Count);
-        (CollectionsMarshal.GetValueRefOrAddDefault(_units, rip, out _) ??= []).Add(unit);
+        var variants = CollectionsMarshal.GetValueRefOrAddDefault(_units, rip, out _) ??= [];
+        variants.Add(unit);
+        if (variants.Count > VariantsKept && variants.Find(variant => !variant.IsLive && variant != unit) is { } oldest) Drop(oldest);
         foreach (var (start, length) in unit.Segments)
         {
             for (var line = start >> LineShift; line <= (start + (ulong)length - 1) >> LineShift; line++)
             {
                 var units = CollectionsMarshal.GetValueRefOrAddDefault(_lines, (uint)line, out _) ??= [];
-                if (!units.Contains(unit)) units.Add(unit);
+                if (units.Count == 0 || units[^1] != unit) units.Add(unit);
                 _memory.PageFlags[(uint)(line << LineShift) >> 12] |= PageFlag.Decoded;
             }
         }
@@ -125,7 +139,7 @@ internal sealed unsafe class NativeCache : IDisposable
     public bool TryMakePrecise(NativeUnit unit)
     {
         if (unit.Precise is not null) return true;
-        if (unit.IsImprecise || _code.Left < 2 * UnitTranslator.LargestCode) return false;
+        if (unit.IsImprecise || _code.Left < SpareBytes) return false;
         _trace.BuildStraight(unit);
         if (_trace.Count == 0 || _translator.TranslatePrecise(_trace) is not { } precise)
         {
@@ -194,8 +208,7 @@ internal sealed unsafe class NativeCache : IDisposable
             if (unit.IsLive) Retire(unit);
 
             // Its bytes would be found again.
-            _units[unit.Rip].Remove(unit);
-            foreach (var others in _lines.Values) others.Remove(unit);
+            Drop(unit);
         }
     }
 
@@ -232,6 +245,14 @@ internal sealed unsafe class NativeCache : IDisposable
         foreach (var (rip, entry) in unit.Precise ?? []) Remove(rip, entry);
         foreach (var (jump, stub) in CollectionsMarshal.AsSpan(unit.Incoming)) Redirect(jump, stub);
         unit.Incoming.Clear();
+    }
+
+    /// <summary>Forgets a unit that is not live. Its code stays where it is, and nothing leads to it.</summary>
+    private void Drop(NativeUnit unit)
+    {
+        _units[unit.Rip].Remove(unit);
+        foreach (var (start, length) in unit.Segments)
+            for (var line = start >> LineShift; line <= (start + (ulong)length - 1) >> LineShift; line++) _lines[(uint)line].Remove(unit);
     }
 
     private void Remove(ulong rip, nint entry)

@@ -60,11 +60,14 @@ internal sealed unsafe class NativeEngine : IDisposable
 
     public long Instructions { get; private set; }
 
-    /// <summary>Ticks of the host's clock in translation; counted when <see cref="Clock"/> is set.</summary>
+    /// <summary>Time in translation by <see cref="Clock"/>; zero where there is none.</summary>
     public TimeSpan TranslationTime { get; private set; }
 
     /// <summary>A clock of the host's, for statistics: no outcome depends on it.</summary>
-    public Func<TimeSpan>? Clock { get; set; }
+    public Func<TimeSpan>? Clock { get; init; }
+
+    /// <summary>See <see cref="MachineOptions.TranslationBytesMax"/>.</summary>
+    public long BytesMax { get; init; } = CodeRegion.SlotBytes;
 
     public NativeCache? Cache => _cache;
 
@@ -220,7 +223,7 @@ internal sealed unsafe class NativeEngine : IDisposable
     {
         if (_cache is not null) return true;
         _view = GuestView.TryCreate(_memory);
-        _cache = _view is null ? null : NativeCache.TryCreate(_memory, _blocks);
+        _cache = _view is null ? null : NativeCache.TryCreate(_memory, _blocks, BytesMax);
         _isUnavailable = _cache is null;
         return !_isUnavailable;
     }

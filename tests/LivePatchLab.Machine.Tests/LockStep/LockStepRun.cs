@@ -39,6 +39,8 @@ internal sealed class LockStepRun : IDisposable
     /// <summary>Of those of the last engine, the ones in native code.</summary>
     public long NativeInstructions => _scenes[^1].Machine.EngineStatistics.NativeInstructions;
 
+    public long CacheFlushes => _scenes[^1].Machine.EngineStatistics.CacheFlushes;
+
     public long Traps => _scenes[0].Machine.Accounts.Phases.Sum(phase => phase.Total().Traps);
 
     public int Quanta => _limits.Count;

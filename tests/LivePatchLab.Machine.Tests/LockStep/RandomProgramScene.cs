@@ -15,7 +15,7 @@ internal sealed class RandomProgramScene : LockStepScene
 
     private KernelRoutine? _patcher;
 
-    public RandomProgramScene(ulong seed, ExecutionEngine engine, bool isPatched) : base(seed)
+    public RandomProgramScene(ulong seed, ExecutionEngine engine, bool isPatched, long translationBytesMax = CodeRegion.SlotBytes) : base(seed)
     {
         var options = new MachineOptions
         {
@@ -24,6 +24,7 @@ internal sealed class RandomProgramScene : LockStepScene
             Choices = new SeededChoices(new(seed)),
             QuantumCyclesMax = Draw.Of(3, 30, 300, 3_000, 30_000, 100_000),
             Engine = engine,
+            TranslationBytesMax = translationBytesMax,
         };
         Machine = new(options);
         _isUser = Draw.OneIn(4);

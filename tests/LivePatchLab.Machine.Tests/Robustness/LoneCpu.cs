@@ -13,9 +13,9 @@ internal sealed class LoneCpu : IDisposable
 
     private long _limit;
 
-    public LoneCpu(ExecutionEngine engine, PagePermissions code = ReadExecute, FetchModel? fetch = null)
+    public LoneCpu(ExecutionEngine engine, PagePermissions code = ReadExecute, FetchModel? fetch = null, long translationBytesMax = CodeRegion.SlotBytes)
     {
-        Machine = new(new() { Cpus = 1, Engine = engine, Fetch = fetch ?? FetchModel.Ideal });
+        Machine = new(new() { Cpus = 1, Engine = engine, Fetch = fetch ?? FetchModel.Ideal, TranslationBytesMax = translationBytesMax });
         Machine.Memory.Map(Code, 4 * GuestMemory.PageBytes, code);
         Machine.Memory.Map(Data, 2 * GuestMemory.PageBytes, ReadWrite);
         Machine.Memory.Map(Stack, GuestMemory.PageBytes, ReadWrite);
