@@ -50,6 +50,7 @@ public sealed unsafe partial class SmpMachine : IDisposable
     private readonly int _quantumCyclesMax;
     private int _running = NoCpu;
     private int _runningQuantumCycles = 1;
+    private Cpu _expected;
     private KernelRoutine? _awaited;
     private bool _stopRequested;
     private bool _isDisposed;
@@ -83,6 +84,8 @@ public sealed unsafe partial class SmpMachine : IDisposable
             Interpreter.Attach(&_states[i], i);
             _cpus[i] = new(this, new(i), &_states[i]);
         }
+
+        _expected = _cpus[0];
     }
 
     ~SmpMachine() => NativeMemory.AlignedFree(_states);
@@ -144,12 +147,14 @@ public sealed unsafe partial class SmpMachine : IDisposable
         ObjectDisposedException.ThrowIf(_isDisposed, this);
         var caller = CallerCancellation.Current;
         caller?.StartListening();
+        var outer = Interpreter.Native?.BeginRun();
         try
         {
             return RunUntil(until, clockLimitCycles, cancellation, caller?.Token ?? default);
         }
         finally
         {
+            Interpreter.Native?.EndRun(outer);
             caller?.StopListening();
         }
     }
@@ -160,12 +165,17 @@ public sealed unsafe partial class SmpMachine : IDisposable
         Fault = null;
         _stopRequested = until is { IsComplete: true };
         _pauseReason = MachineStop.Requested;
+        var isCancellable = cancellation.CanBeCanceled || caller.CanBeCanceled;
         try
         {
             while (!_stopRequested)
             {
-                cancellation.ThrowIfCancellationRequested();
-                caller.ThrowIfCancellationRequested();
+                if (isCancellable)
+                {
+                    cancellation.ThrowIfCancellationRequested();
+                    caller.ThrowIfCancellationRequested();
+                }
+
                 if (_ready.IsEmpty) return until is null && !_cpus.Any(c => c.IsWaiting) ? MachineStop.Idle : MachineStop.Deadlock;
                 if (_ready.FirstClock >= clockLimitCycles)
                 {
@@ -173,7 +183,7 @@ public sealed unsafe partial class SmpMachine : IDisposable
                     return MachineStop.ClockLimit;
                 }
 
-                if (!TryResumeTurn(clockLimitCycles)) RunFirst(clockLimitCycles);
+                if (_pausedTurn is null || !TryResumeTurn(clockLimitCycles)) RunFirst(clockLimitCycles);
             }
         }
         finally
@@ -281,10 +291,12 @@ public sealed unsafe partial class SmpMachine : IDisposable
 
     private void RunFirst(long clockLimitCycles)
     {
+        // Nearly always the one that was behind the last turn's. The host's processor guesses that and goes on, where it would wait for the queue to be in order.
         var first = _ready.FirstCpu;
+        var cpu = _expected;
+        if (cpu.Id.Index != first) cpu = _cpus[first];
         _running = first;
-        var next = _ready.ClockBehind(first);
-        if (next == long.MaxValue)
+        if (!_ready.TryFindBehind(first, out var next, out var nextCpu))
         {
             _runningQuantumCycles = 1;
             RunLimitCycles = Math.Min(clockLimitCycles, _ready.FirstClock + LoneRunCyclesMax);
@@ -293,9 +305,10 @@ public sealed unsafe partial class SmpMachine : IDisposable
         {
             _runningQuantumCycles = _quantumCyclesMax > 1 ? 1 + Choices.Choose(ChoicePoint.Quantum, _quantumCyclesMax) : 1;
             RunLimitCycles = Math.Min(clockLimitCycles, next + _runningQuantumCycles);
+            _expected = _cpus[nextCpu];
+            _expected.Prefetch();
         }
 
-        var cpu = _cpus[first];
         cpu.Run();
         EndTurn(cpu);
     }
