@@ -22,7 +22,11 @@ public sealed unsafe partial class Cpu
     {
         if (!Sse.IsSupported) return;
         var state = (byte*)State;
-        for (var line = 0; line < CpuState.HotBytes; line += 64) Sse.Prefetch0(state + line);
+        Sse.Prefetch0(state);
+        Sse.Prefetch0(state + 64);
+        Sse.Prefetch0(state + 128);
+        Sse.Prefetch0(state + 192);
+        Sse.Prefetch0(state + 256);
         Sse.Prefetch0(Machine.Memory.Origin + (uint)State->Registers[Gpr.Rsp]);
     }
 

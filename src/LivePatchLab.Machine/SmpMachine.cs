@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace LivePatchLab.Machine;
@@ -50,7 +51,7 @@ public sealed unsafe partial class SmpMachine : IDisposable
     private readonly int _quantumCyclesMax;
     private int _running = NoCpu;
     private int _runningQuantumCycles = 1;
-    private Cpu _expected;
+    private int _expected;
     private KernelRoutine? _awaited;
     private bool _stopRequested;
     private bool _isDisposed;
@@ -84,8 +85,6 @@ public sealed unsafe partial class SmpMachine : IDisposable
             Interpreter.Attach(&_states[i], i);
             _cpus[i] = new(this, new(i), &_states[i]);
         }
-
-        _expected = _cpus[0];
     }
 
     ~SmpMachine() => NativeMemory.AlignedFree(_states);
@@ -289,12 +288,14 @@ public sealed unsafe partial class SmpMachine : IDisposable
         RunLimitCycles = Math.Min(RunLimitCycles, clock + _runningQuantumCycles);
     }
 
+    // A method of its own for the JIT: a loop that is entered once is compiled while it runs, with its variables where the first compilation put them.
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private void RunFirst(long clockLimitCycles)
     {
         // Nearly always the one that was behind the last turn's. The host's processor guesses that and goes on, where it would wait for the queue to be in order.
         var first = _ready.FirstCpu;
-        var cpu = _expected;
-        if (cpu.Id.Index != first) cpu = _cpus[first];
+        var cpu = _cpus[_expected];
+        if (_expected != first) cpu = _cpus[first];
         _running = first;
         if (!_ready.TryFindBehind(first, out var next, out var nextCpu))
         {
@@ -305,8 +306,8 @@ public sealed unsafe partial class SmpMachine : IDisposable
         {
             _runningQuantumCycles = _quantumCyclesMax > 1 ? 1 + Choices.Choose(ChoicePoint.Quantum, _quantumCyclesMax) : 1;
             RunLimitCycles = Math.Min(clockLimitCycles, next + _runningQuantumCycles);
-            _expected = _cpus[nextCpu];
-            _expected.Prefetch();
+            _expected = nextCpu;
+            _cpus[nextCpu].Prefetch();
         }
 
         cpu.Run();

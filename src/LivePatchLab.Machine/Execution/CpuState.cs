@@ -10,9 +10,6 @@ namespace LivePatchLab.Machine;
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct CpuState
 {
-    /// <summary>How far from the start those fields go that every turn reads and writes.</summary>
-    public const int HotBytes = 5 * 64;
-
     /// <summary>RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 … R15, as the encoding numbers them.</summary>
     public fixed ulong Registers[16];
 
