@@ -27,8 +27,8 @@ public sealed class ReadyQueueTests
                     queue.FirstClock.ShouldBe(first.Value);
                     queue.FirstCpu.ShouldBe(first.Key);
                     var others = model.Where(e => e.Key != first.Key).OrderBy(e => e.Value).ThenBy(e => e.Key).ToList();
-                    queue.TryFindBehind(first.Key, out var clock, out var behind).ShouldBe(others.Count > 0);
-                    if (others.Count > 0) (behind, clock).ShouldBe((others[0].Key, others[0].Value));
+                    queue.TryFindBehind(first.Key, out var clockBehind, out var behind).ShouldBe(others.Count > 0);
+                    if (others.Count > 0) (behind, clockBehind).ShouldBe((others[0].Key, others[0].Value));
                     queue.Remove(first.Key);
                     model.Remove(first.Key);
                 }
