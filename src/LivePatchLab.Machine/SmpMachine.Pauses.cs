@@ -36,7 +36,16 @@ public sealed unsafe partial class SmpMachine
         _stopRequested = false;
         _pauseReason = MachineStop.Requested;
         var paused = _pausedTurn;
-        TakeTurn(new(cpu, long.MaxValue, 1));
+        var outer = Interpreter.Native?.BeginRun();
+        try
+        {
+            TakeTurn(new(cpu, long.MaxValue, 1));
+        }
+        finally
+        {
+            Interpreter.Native?.EndRun(outer);
+        }
+
         _pausedTurn = paused;
         return Fault is not null ? MachineStop.Fault : _pauseReason;
     }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace LivePatchLab.Machine;
@@ -50,6 +51,7 @@ public sealed unsafe partial class SmpMachine : IDisposable
     private readonly int _quantumCyclesMax;
     private int _running = NoCpu;
     private int _runningQuantumCycles = 1;
+    private int _expected;
     private KernelRoutine? _awaited;
     private bool _stopRequested;
     private bool _isDisposed;
@@ -144,12 +146,14 @@ public sealed unsafe partial class SmpMachine : IDisposable
         ObjectDisposedException.ThrowIf(_isDisposed, this);
         var caller = CallerCancellation.Current;
         caller?.StartListening();
+        var outer = Interpreter.Native?.BeginRun();
         try
         {
             return RunUntil(until, clockLimitCycles, cancellation, caller?.Token ?? default);
         }
         finally
         {
+            Interpreter.Native?.EndRun(outer);
             caller?.StopListening();
         }
     }
@@ -160,12 +164,17 @@ public sealed unsafe partial class SmpMachine : IDisposable
         Fault = null;
         _stopRequested = until is { IsComplete: true };
         _pauseReason = MachineStop.Requested;
+        var isCancellable = cancellation.CanBeCanceled || caller.CanBeCanceled;
         try
         {
             while (!_stopRequested)
             {
-                cancellation.ThrowIfCancellationRequested();
-                caller.ThrowIfCancellationRequested();
+                if (isCancellable)
+                {
+                    cancellation.ThrowIfCancellationRequested();
+                    caller.ThrowIfCancellationRequested();
+                }
+
                 if (_ready.IsEmpty) return until is null && !_cpus.Any(c => c.IsWaiting) ? MachineStop.Idle : MachineStop.Deadlock;
                 if (_ready.FirstClock >= clockLimitCycles)
                 {
@@ -173,7 +182,7 @@ public sealed unsafe partial class SmpMachine : IDisposable
                     return MachineStop.ClockLimit;
                 }
 
-                if (!TryResumeTurn(clockLimitCycles)) RunFirst(clockLimitCycles);
+                if (_pausedTurn is null || !TryResumeTurn(clockLimitCycles)) RunFirst(clockLimitCycles);
             }
         }
         finally
@@ -279,12 +288,16 @@ public sealed unsafe partial class SmpMachine : IDisposable
         RunLimitCycles = Math.Min(RunLimitCycles, clock + _runningQuantumCycles);
     }
 
+    // A method of its own for the JIT: a loop that is entered once is compiled while it runs, with its variables where the first compilation put them.
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private void RunFirst(long clockLimitCycles)
     {
+        // Nearly always the one that was behind the last turn's. The host's processor guesses that and goes on, where it would wait for the queue to be in order.
         var first = _ready.FirstCpu;
+        var cpu = _cpus[_expected];
+        if (_expected != first) cpu = _cpus[first];
         _running = first;
-        var next = _ready.ClockBehind(first);
-        if (next == long.MaxValue)
+        if (!_ready.TryFindBehind(first, out var next, out var nextCpu))
         {
             _runningQuantumCycles = 1;
             RunLimitCycles = Math.Min(clockLimitCycles, _ready.FirstClock + LoneRunCyclesMax);
@@ -293,9 +306,10 @@ public sealed unsafe partial class SmpMachine : IDisposable
         {
             _runningQuantumCycles = _quantumCyclesMax > 1 ? 1 + Choices.Choose(ChoicePoint.Quantum, _quantumCyclesMax) : 1;
             RunLimitCycles = Math.Min(clockLimitCycles, next + _runningQuantumCycles);
+            _expected = nextCpu;
+            _cpus[nextCpu].Prefetch();
         }
 
-        var cpu = _cpus[first];
         cpu.Run();
         EndTurn(cpu);
     }

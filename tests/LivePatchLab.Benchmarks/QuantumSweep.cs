@@ -15,7 +15,8 @@ internal static class QuantumSweep
 
     private static readonly string Guest = LabFolder.Guest("sites");
     private static readonly int[] Quanta = [1, 10, 100, 1_000, 10_000];
-    private static readonly int[] Counts = [1, 64, 1024];
+    private static readonly int[] Many = [64, 1024];
+    private static readonly int[] Counts = [1, .. Many];
 
     public static Benchmark Benchmark { get; } = new(
         "quantum", $"guest 'sites' on every CPU, MIPS of all together, by engine and by how far a CPU may run ahead (cycles, one an instruction); two lengths, the difference taken, best of {Repetitions}", Measure);
@@ -28,10 +29,14 @@ internal static class QuantumSweep
             var name = EngineChoice.NameOf(engine);
             var mips = Counts.ToDictionary(cpus => cpus, cpus => Quanta.Select(quantum => Mips(engine, cpus, quantum)).ToArray());
             foreach (var cpus in Counts) table.Add($"{name}, {cpus}", [.. mips[cpus].Select(value => (double?)value)]);
-            foreach (var cpus in Counts.Where(cpus => cpus > 1)) table.Add($"{name}, {cpus} / 1", [.. mips[cpus].Zip(mips[1], (many, one) => (double?)(many / one))]);
+            foreach (var cpus in Many) table.Add($"{name}, {cpus} / 1", [.. mips[cpus].Zip(mips[1], (many, one) => (double?)(many / one))]);
+            foreach (var cpus in Many) table.Add($"{name}, {cpus} / 1, drawn to 2q - 1", [.. Quanta.Zip(mips[1], (quantum, one) => (double?)(Mips(engine, cpus, (2 * quantum) - 1) / one))]);
         }
 
-        table.Note("each turn's length is drawn from 1 to the quantum, so it is half of it on average; a lone CPU has nobody to wait for, whatever the quantum");
+        foreach (var cpus in Many) table.Add($"instructions a turn, {cpus}", [.. Quanta.Select(quantum => (double?)MeanTurn(cpus, quantum))]);
+        foreach (var cpus in Many) table.Add($"instructions a turn, {cpus}, drawn to 2q - 1", [.. Quanta.Select(quantum => (double?)MeanTurn(cpus, (2 * quantum) - 1))]);
+        table.Note("how far a CPU may run ahead of the next is drawn from 1 to the quantum for each turn, so it is half of it on average; drawn to 2q - 1 it is q on average");
+        table.Note("a lone CPU has nobody to wait for, whatever the quantum");
         return table;
     }
 
@@ -53,8 +58,20 @@ internal static class QuantumSweep
     }
 
     private static (long Instructions, double Seconds) Run(ExecutionEngine engine, int cpus, int quantum, int rounds)
+        => Run(engine, cpus, quantum, rounds, new SeededChoices(new Seed(1)));
+
+    /// <summary>What CPUs retire from one draw of a quantum to the next. With a quantum of 1 there is nothing to draw, and a turn is one instruction.</summary>
+    private static double MeanTurn(int cpus, int quantum)
     {
-        using var machine = new SmpMachine(new() { Cpus = cpus, QuantumCyclesMax = quantum, Choices = new SeededChoices(new Seed(1)), Engine = engine });
+        if (quantum == 1) return 1;
+        var choices = new CountedChoices(new SeededChoices(new Seed(1)));
+        var (instructions, _) = Run(EngineChoice.All[^1], cpus, quantum, 8, choices);
+        return (double)instructions / choices.Quanta;
+    }
+
+    private static (long Instructions, double Seconds) Run(ExecutionEngine engine, int cpus, int quantum, int rounds, IChoiceSource choices)
+    {
+        using var machine = new SmpMachine(new() { Cpus = cpus, QuantumCyclesMax = quantum, Choices = choices, Engine = engine });
         using var output = new MemoryStream();
         var guest = new UserProgram(machine, ProgramImage.Open(Guest), [rounds.ToString(CultureInfo.InvariantCulture)], output, Stream.Null);
         var started = Stopwatch.GetTimestamp();
@@ -62,5 +79,16 @@ internal static class QuantumSweep
         var seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
         if (end.Status != 0 || output.Length == 0) throw new InvalidOperationException($"the guest ended with {end.Status}: {end.Message}");
         return (machine.Cpus.Sum(c => c.RetiredInstructions), seconds);
+    }
+
+    private sealed class CountedChoices(IChoiceSource choices) : IChoiceSource
+    {
+        public long Quanta { get; private set; }
+
+        public int Choose(ChoicePoint point, int alternatives)
+        {
+            if (point == ChoicePoint.Quantum) Quanta++;
+            return choices.Choose(point, alternatives);
+        }
     }
 }

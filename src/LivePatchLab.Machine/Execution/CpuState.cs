@@ -55,13 +55,31 @@ internal unsafe struct CpuState
     /// <summary>The cycle clock at the entry of the run; the machine sets it. RDTSC adds the instructions retired since.</summary>
     public long Clock;
 
-    /// <summary>CR0, CR2, CR3, CR4 and CR8 as last written; the machine gives them no meaning here.</summary>
-    public fixed ulong ControlRegisters[16];
-
     /// <summary>Why the handlers came back to the loop; <see cref="Exit"/> is what the loop's caller is told.</summary>
     public LeaveReason Reason;
 
     public ExecutionExit Exit;
+
+    /// <summary>Of the decoded code that <see cref="Current"/> points into.</summary>
+    public int Generation;
+
+    /// <summary>RFLAGS.IF while STI or MOV SS holds interrupts off for one more instruction: guest code reads it as set, the machine as clear.</summary>
+    public uint HeldInterruptFlag;
+
+    /// <summary>Not 0 when a single-step trap is due behind an instruction that the machine had to be told of first.</summary>
+    public int IsStepTrapDue;
+
+    /// <summary>What translated code leaves at an exit: status flags, the reason, and what the frame kept of the guest's.</summary>
+    public ulong NativeFlags;
+
+    public ulong NativeExit;
+    public ulong NativeOverflow;
+    public ulong NativeBorrowed;
+    public ulong NativeTarget;
+
+    /// <summary>CR0, CR2, CR3, CR4 and CR8 as last written; the machine gives them no meaning here.</summary>
+    public fixed ulong ControlRegisters[16];
+
     public int TrapVector;
     public uint TrapErrorCode;
 
@@ -69,9 +87,6 @@ internal unsafe struct CpuState
     public ulong TrapAddress;
 
     public int CpuIndex;
-
-    /// <summary>Of the decoded code that <see cref="Current"/> points into.</summary>
-    public int Generation;
 
     /// <summary>Not 0 at CPL 3: privileged instructions are #GP, and #PF carries the user bit.</summary>
     public int UserMode;
@@ -87,14 +102,6 @@ internal unsafe struct CpuState
     /// <summary>DR0 … DR7 as last written, likewise, without the bits that are fixed.</summary>
     public fixed ulong DebugRegisters[8];
 
-    /// <summary>What translated code leaves at an exit: status flags, the reason, and what the frame kept of the guest's.</summary>
-    public ulong NativeFlags;
-
-    public ulong NativeExit;
-    public ulong NativeOverflow;
-    public ulong NativeBorrowed;
-    public ulong NativeTarget;
-
     public DescriptorTable GlobalTable;
     public DescriptorTable InterruptTable;
 
@@ -105,14 +112,8 @@ internal unsafe struct CpuState
     public ushort LocalTable;
     public ushort TaskRegister;
 
-    /// <summary>RFLAGS.IF while STI or MOV SS holds interrupts off for one more instruction: guest code reads it as set, the machine as clear.</summary>
-    public uint HeldInterruptFlag;
-
     /// <summary>Not 0 when MOV SS has just retired, whose single-step trap is lost (SDM vol. 3, 6.8.3).</summary>
     public int IsStepTrapInhibited;
-
-    /// <summary>Not 0 when a single-step trap is due behind an instruction that the machine had to be told of first.</summary>
-    public int IsStepTrapDue;
 
     /// <summary>As <see cref="ModelSpecificRegister"/> numbers them.</summary>
     public fixed ulong ModelSpecificRegisters[ModelSpecificRegister.Kept];

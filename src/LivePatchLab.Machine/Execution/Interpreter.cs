@@ -95,18 +95,30 @@ internal sealed unsafe class Interpreter : IDisposable
         if (op != null && (cpu->Generation != _cache.Generation || op->Address != cpu->Rip || !BlockCache.IsLive(op))) op = null;
 
         if (SingleStep.TryRaiseDue(cpu)) return 0;
-        while (budget > 0)
+        if (op == null && Native is { } translated && translated.IsWorth(budget) && !SingleStep.IsWanted(cpu))
         {
+            // All of it in translated code: what nearly every turn of many CPUs is.
+            cpu->Current = null;
+            var stop = translated.Run(cpu, instructions);
+            if (stop == NativeStop.Budget) return instructions;
+            op = AfterNative(translated, stop, cpu, instructions, out budget);
+        }
+
+        return instructions - RunOn(cpu, op, instructions, budget);
+    }
+
+    /// <summary>Goes on until the budget is used up or something else ends the run; gives what is left.</summary>
+    private long RunOn(CpuState* cpu, Op* op, long instructions, long budget)
+    {
+        while (budget > 0 && cpu->Exit == ExecutionExit.Budget)
             op = SingleStep.IsWanted(cpu) ? Step(cpu, op, instructions, ref budget)
                 : Native is { } native && native.IsWorth(budget) ? RunNative(native, cpu, op, instructions, ref budget)
                 : Proceed(cpu, op, ref budget);
-            if (cpu->Exit != ExecutionExit.Budget) break;
-        }
 
         cpu->Current = op;
         cpu->Generation = _cache.Generation;
         if (op != null) cpu->Rip = op->Address;
-        return instructions - budget;
+        return budget;
     }
 
     /// <summary>What the instruction that <see cref="RunOne"/> ran last does to the world outside the registers.</summary>
@@ -175,7 +187,13 @@ internal sealed unsafe class Interpreter : IDisposable
     private Op* RunNative(NativeEngine native, CpuState* cpu, Op* op, long instructions, ref long budget)
     {
         if (op != null) cpu->Rip = op->Address;
-        switch (native.Run(cpu, ref budget))
+        return AfterNative(native, native.Run(cpu, budget), cpu, instructions, out budget);
+    }
+
+    private Op* AfterNative(NativeEngine native, NativeStop stop, CpuState* cpu, long instructions, out long budget)
+    {
+        budget = cpu->Budget;
+        switch (stop)
         {
             case NativeStop.Budget:
                 return null;
@@ -186,7 +204,7 @@ internal sealed unsafe class Interpreter : IDisposable
                 return RunAlone(cpu, _memoryFetch, ref budget);
         }
 
-        op = FindRip(cpu, ref budget);
+        var op = FindRip(cpu, ref budget);
         if (cpu->Exit != ExecutionExit.Budget || op == null) return op;
 
         // Just this block, so that translated code is asked again behind it.

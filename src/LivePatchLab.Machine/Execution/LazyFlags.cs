@@ -19,6 +19,9 @@ internal static unsafe class LazyFlags
     // Product: SF and PF of A, the rest, but ZF, in B.
     public const int Add = 0, Subtract = 4, Logic = 8, Increment = 12, Decrement = 16, Result = 20, Bits = 24, Product = 28;
 
+    /// <summary>As translated code leaves them, in A: <see cref="NativeThunks.PackFlags"/>. Nothing is worked out between one stay in it and the next.</summary>
+    public const int Packed = 64;
+
     /// <summary>Added to a kind: the flags of the upper half of C are those of its lower half instead.</summary>
     public const int Replaced = 32;
 
@@ -55,6 +58,13 @@ internal static unsafe class LazyFlags
     {
         cpu->FlagA = status & All;
         cpu->FlagKind = Bits;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void SetPacked(CpuState* cpu, ulong packed)
+    {
+        cpu->FlagA = packed;
+        cpu->FlagKind = Packed;
     }
 
     /// <summary>The flags of a sum with a carry in.</summary>
@@ -97,6 +107,7 @@ internal static unsafe class LazyFlags
             Decrement => (OfDifference(a + 1, 1, a, log2Bytes) & ~Carry) | ((uint)b & Carry),
             Result => OfResult(a, log2Bytes) | (uint)b,
             Product => (OfResult(a, log2Bytes) & ~Zero) | (uint)b,
+            Packed => NativeThunks.UnpackFlags(a),
             _ => (uint)a,
         };
         return isReplaced ? (status & ~(uint)(cpu->FlagC >> 32)) | (uint)cpu->FlagC : status;

@@ -6,6 +6,9 @@ namespace LivePatchLab.Machine;
 /// <summary>What the interpreter is to do next.</summary>
 internal enum NativeStop
 {
+    /// <summary>Nothing: translated code goes on at RIP.</summary>
+    None,
+
     /// <summary>All instructions are retired.</summary>
     Budget,
 
@@ -34,6 +37,10 @@ internal sealed unsafe class NativeEngine : IDisposable
     // An instruction that has faulted so often (a signal takes microseconds) is left to the interpreter.
     private const int FaultsBorne = 6;
 
+    // Whose machine runs on the calling thread.
+    [ThreadStatic]
+    private static NativeEngine? _running;
+
     private readonly GuestMemory _memory;
     private readonly BlockCache _blocks;
     private readonly bool _isEager;
@@ -44,7 +51,10 @@ internal sealed unsafe class NativeEngine : IDisposable
     private GuestView? _view;
     private readonly ulong[] _path = new ulong[TraceBuilder.LongestTrace + 1];
     private int _pathLength;
-    private bool _isUnavailable;
+    private delegate* unmanaged[SuppressGCTransition]<CpuState*, nint, long, ulong, void> _enter;
+    private long _leastBudget;
+    private int _runs;
+    private bool _hasBase;
     private bool _isHot;
 
     /// <param name="memory">The machine's memory.</param>
@@ -55,6 +65,7 @@ internal sealed unsafe class NativeEngine : IDisposable
         _memory = memory;
         _blocks = blocks;
         _isEager = isEager;
+        _leastBudget = isEager ? 1 : LeastBudget;
         FaultSignals.Install();
     }
 
@@ -83,19 +94,42 @@ internal sealed unsafe class NativeEngine : IDisposable
     }
 
     /// <summary>False where so few instructions are interpreted faster than translated code is entered.</summary>
-    public bool IsWorth(long budget) => (_isEager || budget >= LeastBudget) && !_isUnavailable;
+    public bool IsWorth(long budget) => budget >= _leastBudget;
+
+    /// <summary>The machine begins a run on the calling thread, perhaps within that of another.</summary>
+    /// <returns>Whose run it is within; for <see cref="EndRun"/>.</returns>
+    public NativeEngine? BeginRun()
+    {
+        var outer = _running;
+        _running = this;
+        _runs++;
+        _hasBase = false;
+        return outer;
+    }
+
+    /// <summary>The outer machine, if any, no longer finds the thread as it left it.</summary>
+    public void EndRun(NativeEngine? outer)
+    {
+        _runs--;
+        _hasBase = false;
+        _running = outer;
+        if (outer is not null) outer._hasBase = false;
+    }
 
     public void InvalidateLine(ulong line) => _cache?.Invalidate(line);
 
     /// <summary>The permissions of pages are not what they were.</summary>
     public void ChangePermissions(GuestAddress start, long length) => _view?.Protect(start, length);
 
-    /// <summary>Retires up to <paramref name="budget"/> instructions and takes them off it. RIP, registers and flags are the CPU's afterwards.</summary>
-    public NativeStop Run(CpuState* cpu, ref long budget)
+    /// <summary>
+    /// Retires up to <paramref name="budget"/> instructions; <see cref="CpuState.Budget"/> says how many are left. RIP, registers and flags are the CPU's
+    /// afterwards. One stay that takes all of the budget is what turns of many CPUs are made of, so that is what goes without a question too many.
+    /// </summary>
+    public NativeStop Run(CpuState* cpu, long budget)
     {
-        if (!TryPrepare()) return NativeStop.Block;
-        HostSystem.UseGsBase((nint)_view!.Origin);
-        while (budget > 0)
+        cpu->Budget = budget;
+        if (!_hasBase && !TryPrepare()) return NativeStop.Block;
+        while (true)
         {
             var code = _cache!.EntryOf(cpu->Rip);
             if (code == 0)
@@ -104,11 +138,21 @@ internal sealed unsafe class NativeEngine : IDisposable
                 code = found.Entry;
             }
 
-            var stop = Enter(cpu, code, ref budget);
-            if (stop is not null) return stop.Value;
-        }
+            _enter(cpu, code, budget, cpu->FlagKind == LazyFlags.Packed ? cpu->FlagA : NativeThunks.PackFlags(LazyFlags.Status(cpu)));
+            LazyFlags.SetPacked(cpu, cpu->NativeFlags);
+            Instructions += budget - cpu->Budget;
+            budget = cpu->Budget;
+            if ((budget | (long)cpu->NativeExit) == (long)NativeExit.Budget)
+            {
+                _exits[(int)NativeExit.Budget]++;
+                return NativeStop.Budget;
+            }
 
-        return NativeStop.Budget;
+            var stop = AfterStay(cpu);
+            if (stop != NativeStop.None) return stop;
+            budget = cpu->Budget;
+            if (budget <= 0) return NativeStop.Budget;
+        }
     }
 
     /// <summary>Notes the next address of a path; false when it is as long as can be of use.</summary>
@@ -139,66 +183,60 @@ internal sealed unsafe class NativeEngine : IDisposable
         _view?.Dispose();
     }
 
-    /// <summary>One stay in translated code, and what it came back for; null to go on at RIP.</summary>
-    private NativeStop? Enter(CpuState* cpu, nint code, ref long budget)
+    /// <summary>What translated code came back for.</summary>
+    private NativeStop AfterStay(CpuState* cpu)
     {
-        var thunks = _cache!.Thunks;
-        thunks.Enter(cpu, code, budget, NativeThunks.PackFlags(LazyFlags.Status(cpu)));
-        LazyFlags.SetBits(cpu, NativeThunks.UnpackFlags(cpu->NativeFlags));
-        Instructions += budget - cpu->Budget;
-        budget = cpu->Budget;
         var exit = cpu->NativeExit;
         if (exit >= (ulong)_exits.Length)
         {
             _exits[^1]++;
-            var flushes = _cache.Flushes;
+            var flushes = _cache!.Flushes;
             var target = _cache.LiveAt(cpu->Rip) ?? Find(cpu->Rip);
-            if (target is null) return budget == 0 ? NativeStop.Budget : _isHot ? NativeStop.Path : NativeStop.Block;
+            if (target is null) return cpu->Budget == 0 ? NativeStop.Budget : _isHot ? NativeStop.Path : NativeStop.Block;
 
             // If everything was emptied for it, the jump is gone too.
             if (flushes == _cache.Flushes) _cache.Link((nint)exit, target);
-            return null;
+            return NativeStop.None;
         }
 
         _exits[exit]++;
-        switch ((NativeExit)exit)
+        return (NativeExit)exit switch
         {
-            case NativeExit.Budget:
-                return budget == 0 || TryStopWithin(cpu->Rip) ? null : NativeStop.Block;
-            case NativeExit.Indirect:
-                return FollowIndirect(cpu, ref budget);
-            case NativeExit.Interpret:
-                return NativeStop.Block;
-            default:
-                return AfterFault(cpu, ref budget);
-        }
+            NativeExit.Budget => cpu->Budget == 0 || TryStopWithin(cpu->Rip) ? NativeStop.None : NativeStop.Block,
+            NativeExit.Indirect => FollowIndirect(cpu),
+            NativeExit.Interpret => NativeStop.Block,
+            _ => AfterFault(cpu),
+        };
     }
 
     /// <summary>What is left does not cover the unit at RIP; true where it now has a form that can stop within.</summary>
     private bool TryStopWithin(ulong rip) => _cache!.LiveAt(rip) is { } unit && _cache.TryMakePrecise(unit);
 
-    private NativeStop? FollowIndirect(CpuState* cpu, ref long budget)
+    private NativeStop FollowIndirect(CpuState* cpu)
     {
         if (CarefulAccess.IsCanonical(cpu->NativeTarget))
         {
             cpu->Rip = cpu->NativeTarget;
-            if (_cache!.LiveAt(cpu->Rip) is { } unit) _cache.Remember(unit);
-            return null;
+
+            // A place in the middle of a unit, to which another CPU's stop gave an entry, becomes the start of one too: only those are remembered.
+            if ((_cache!.LiveAt(cpu->Rip) ?? Find(cpu->Rip)) is { } unit) _cache.Remember(unit);
+            else if (_isHot) return NativeStop.Path;
+            return NativeStop.None;
         }
 
         // That is #GP of the jump itself, which therefore has not retired. An indirect call has asked before it pushed anything.
         if (_cache!.InstructionAt(cpu->Rip) is { Mnemonic: Mnemonic.Ret } instruction)
             cpu->Registers[Gpr.Rsp] -= (ulong)(8 + (instruction.Code == Code.Retnq_imm16 ? instruction.Immediate16 : 0));
-        budget++;
+        cpu->Budget++;
         Instructions--;
         return NativeStop.Care;
     }
 
-    private NativeStop AfterFault(CpuState* cpu, ref long budget)
+    private NativeStop AfterFault(CpuState* cpu)
     {
         var point = _cache!.FaultAt((nint)cpu->Rip);
         cpu->Rip = point.Rip;
-        budget += point.Refund;
+        cpu->Budget += point.Refund;
         Instructions -= point.Refund;
         cpu->Registers[Gpr.Rsp] += (ulong)(long)point.StackStep;
         if (point.Borrowed >= 0) cpu->Registers[point.Borrowed] = cpu->NativeBorrowed;
@@ -218,13 +256,27 @@ internal sealed unsafe class NativeEngine : IDisposable
         return null;
     }
 
-    /// <summary>Memory and addresses for translated code are asked of the host when there is something to translate, not for every machine.</summary>
+    /// <summary>
+    /// Memory and addresses for translated code are asked of the host when there is something to translate, not for every machine; and the
+    /// thread is told of the memory once a run, or every time where no machine has said that it runs.
+    /// </summary>
     private bool TryPrepare()
     {
-        if (_cache is not null) return true;
-        _view = GuestView.TryCreate(_memory);
-        _cache = _view is null ? null : NativeCache.TryCreate(_memory, _blocks, BytesMax);
-        _isUnavailable = _cache is null;
-        return !_isUnavailable;
+        if (_cache is null)
+        {
+            _view = GuestView.TryCreate(_memory);
+            _cache = _view is null ? null : NativeCache.TryCreate(_memory, _blocks, BytesMax);
+            if (_cache is null)
+            {
+                _leastBudget = long.MaxValue;
+                return false;
+            }
+
+            _enter = _cache.Thunks.Enter;
+        }
+
+        HostSystem.UseGsBase((nint)_view!.Origin);
+        _hasBase = _runs > 0;
+        return true;
     }
 }

@@ -40,7 +40,6 @@ internal sealed unsafe class NativeThunks
         e.Bytes(0x55, 0x53, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57);      // push rbp, rbx, r12 … r15
         e.Lea(NativeEmitter.Rsp, NativeEmitter.Rsp, -NativeFrame.Bytes);
         e.StoreFrame(NativeEmitter.Rdi, NativeFrame.Cpu);
-        e.StoreFrame(6, NativeFrame.Target);
         e.MoveRegister(NativeEmitter.Budget, 2);
         StoreConstant(NativeFrame.LowLimit, -(1L << 32));
         StoreConstant(NativeFrame.WindowOffset, 1L << 32);
@@ -48,6 +47,7 @@ internal sealed unsafe class NativeThunks
         StoreConstant(NativeFrame.FaultStub, faultStub);
         e.StoreFrameImmediate(NativeFrame.AllOnes, -1);
         e.Bytes(0x89, 0xc8, 0x04, 0x7f, 0x9e);                                    // mov eax, ecx; add al, 7fh; sahf
+        e.MoveRegister(NativeEmitter.Scratch, 6);
         for (var spilled = 13; spilled <= 15; spilled++)
         {
             e.Memory(0x8b, 3, NativeEmitter.Rdi, spilled * 8);
@@ -58,7 +58,7 @@ internal sealed unsafe class NativeThunks
         for (var register = 0; register < 13; register++)
             if (register is not (NativeEmitter.Rsp or NativeEmitter.Rdi)) e.Memory(0x8b, register, NativeEmitter.Rdi, register * 8);
         e.Memory(0x8b, NativeEmitter.Rdi, NativeEmitter.Rdi, NativeEmitter.Rdi * 8);
-        e.Bytes(0xff, 0x64, 0x24, NativeFrame.Target);                            // jmp [rsp + target]
+        e.Bytes(0x41, 0xff, 0xe6);                                                // jmp r14
         return start;
     }
 

@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 
 namespace LivePatchLab.Machine;
 
@@ -38,13 +39,15 @@ internal sealed class ReadyQueue
     /// <summary>The CPU furthest behind; there must be one.</summary>
     public int FirstCpu => (int)_least[1] & (MachineOptions.CpusMax - 1);
 
-    /// <summary>The clock of the CPU that would be first without this one, or <see cref="long.MaxValue"/> when there is none.</summary>
-    public long ClockBehind(int cpu)
+    /// <summary>The CPU that would be first without this one, and its clock; false when there is none.</summary>
+    public bool TryFindBehind(int cpu, out long clock, out int behind)
     {
-        var least = _least;
+        ref var root = ref MemoryMarshal.GetArrayDataReference(_least);
         var key = Absent;
-        for (var node = _leaves + cpu; node > 1; node >>= 1) key = Math.Min(key, least[node ^ 1]);
-        return key == Absent ? long.MaxValue : key >> CpuBits;
+        for (var node = (nint)(uint)(_leaves + cpu); node > 1; node >>= 1) key = Lesser(key, Unsafe.Add(ref root, node ^ 1));
+        clock = key >> CpuBits;
+        behind = (int)key & (MachineOptions.CpusMax - 1);
+        return key != Absent;
     }
 
     /// <summary>Puts a CPU in, or moves it to where its new clock belongs.</summary>
@@ -64,16 +67,25 @@ internal sealed class ReadyQueue
     private static void RefuseClock(int cpu, long clock)
         => throw new InvalidOperationException($"CPU {cpu} would go on at cycle {clock}; a machine's clocks end at {ClockEnd}");
 
+    /// <summary>Of two keys, none of which is negative. A branch here would be guessed wrongly every other time, and the JIT makes one of <see cref="Math.Min(long, long)"/> in a loop.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static long Lesser(long a, long b)
+    {
+        var difference = a - b;
+        return b + (difference & (difference >> 63));
+    }
+
     private void Carry(int cpu, long key)
     {
-        var least = _least;
-        var node = _leaves + cpu;
-        least[node] = key;
+        // The bounds hold for every CPU of the machine; the first node is checked, and all above it are less.
+        var node = (nint)(uint)(_leaves + cpu);
+        _least[node] = key;
+        ref var root = ref MemoryMarshal.GetArrayDataReference(_least);
         while (node > 1)
         {
-            key = Math.Min(key, least[node ^ 1]);
+            key = Lesser(key, Unsafe.Add(ref root, node ^ 1));
             node >>= 1;
-            least[node] = key;
+            Unsafe.Add(ref root, node) = key;
         }
     }
 }
