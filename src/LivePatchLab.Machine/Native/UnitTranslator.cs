@@ -81,11 +81,20 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
         emitter.Land(shortBudgetJump);
         Leave(NativeExit.Budget, rip);
 
-        // By an indirect jump, which may not even have wanted to come here: the machine looks for itself.
+        // By an indirect jump, which may not even have wanted to come here: only then does the machine look for itself.
         emitter.Land(shortBudgetFromIndirect);
-        emitter.RotateScratchByOne();
-        emitter.TopBitToOverflow(NativeEmitter.Scratch);
         emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, count);
+        emitter.StoreFrame(NativeEmitter.Scratch, NativeFrame.Overflow);
+        emitter.Bytes(0x41, 0xbe, 0, 0, 0, 0);                                    // mov r14d, 0
+        emitter.TopBitToOverflow(NativeEmitter.Scratch);
+        emitter.LoadFrame(NativeEmitter.Scratch, NativeFrame.Target);
+        emitter.Lea(NativeEmitter.Scratch, NativeEmitter.Scratch, (int)-(long)rip);
+        emitter.AddForOverflow(NativeEmitter.Scratch, NativeFrame.AllOnes);
+        var elsewhereToo = emitter.JumpIf(NativeEmitter.IfOverflow);
+        emitter.RestoreOverflow();
+        emitter.Jump(shortBudgetJump - 1);
+        emitter.Land(elsewhereToo);
+        emitter.RestoreOverflow();
         emitter.Jump(IndirectMiss);
         emitter.Land(elsewhere);
         emitter.RestoreOverflow();
