@@ -115,8 +115,11 @@ internal sealed unsafe class TraceBuilder(GuestMemory memory, BlockCache blocks)
         if (!isKnown || (seen.Target != target && seen.Others >= seen.Hits)) seen = (target, 0, 0);
         else if (seen.Target == target) seen.Hits++;
         else seen.Others++;
-        return seen.Target == target && seen.Hits > 3 * seen.Others && (long)target == (int)target && (int)target != int.MaxValue;
+        return seen.Target == target && seen.Hits > 3 * seen.Others && IsExpectable(target);
     }
+
+    // Its negative, and the address behind it, are displacements of the comparison.
+    private static bool IsExpectable(ulong target) => (long)target == (int)target && (int)target is not (int.MinValue or int.MaxValue);
 
     private bool TryAdd()
     {
@@ -166,7 +169,7 @@ internal sealed unsafe class TraceBuilder(GuestMemory memory, BlockCache blocks)
                 return true;
             case FlowControl.Call:
             case FlowControl.IndirectCall:
-                if ((long)next != (int)next || (int)next == int.MaxValue || (instruction.FlowControl == FlowControl.Call && next != instruction.NearBranchTarget)) return false;
+                if (!IsExpectable(next) || (instruction.FlowControl == FlowControl.Call && next != instruction.NearBranchTarget)) return false;
                 _returns.Add(instruction.NextIP);
                 break;
             case FlowControl.Return:
