@@ -12,7 +12,7 @@ internal static class GuestSpeed
     /// <summary>About half a second of the interpreter's time, and of that of those who are several times faster.</summary>
     private const double InstructionsInterpreted = 400e6, InstructionsNative = 3e9;
 
-    private const int Repetitions = 5;
+    private const int Repetitions = 2;
 
     private static readonly string[] Kernels = ["crc32", "sieve", "list", "matrix", "states", "sha256", "quicksort", "kernel", "fib"];
     private static readonly string Guest = Path.Combine("data", "guests", "kernels");

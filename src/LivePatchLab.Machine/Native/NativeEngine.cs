@@ -128,7 +128,7 @@ internal sealed unsafe class NativeEngine : IDisposable
     public NativeStop Run(CpuState* cpu, long budget)
     {
         cpu->Budget = budget;
-        if (!_hasBase && !TryPrepare()) return NativeStop.Block;
+        if (!_hasBase && (!IsAnythingHot(cpu->Rip) || !TryPrepare())) return NativeStop.Block;
         while (true)
         {
             var code = _cache!.EntryOf(cpu->Rip);
@@ -255,6 +255,9 @@ internal sealed unsafe class NativeEngine : IDisposable
         _isHot = ++heat >= (_isEager ? 1 : HotExecutions) && !_blocks.MayBeDirty(rip);
         return null;
     }
+
+    /// <summary>False until the first address is hot: most programs of a moment never need what is asked of the host below.</summary>
+    private bool IsAnythingHot(ulong rip) => _cache is not null || _isEager || ++CollectionsMarshal.GetValueRefOrAddDefault(_heat, rip, out _) >= HotExecutions;
 
     /// <summary>
     /// Memory and addresses for translated code are asked of the host when there is something to translate, not for every machine; and the
