@@ -93,6 +93,13 @@ internal sealed unsafe class NativeEmitter : CodeWriter
     /// <summary>OF = the register's top bit; the register is then twice itself, and in bit 0 has what OF was.</summary>
     public void TopBitToOverflow(int register) => Bytes(0xf3, (byte)(0x48 | ((register >> 3) << 2) | (register >> 3)), 0x0f, 0x38, 0xf6, (byte)(0xc0 | ((register & 7) << 3) | (register & 7)));
 
+    /// <summary>OF = 0, and no other flag changes; the scratch register is 0.</summary>
+    public void ClearOverflow()
+    {
+        Bytes(0x41, 0xbe, 0, 0, 0, 0);              // mov r14d, 0
+        TopBitToOverflow(Scratch);
+    }
+
     /// <summary>RORX scratch, scratch, 1.</summary>
     public void RotateScratchByOne() => Bytes(0xc4, 0x43, 0xfb, 0xf0, 0xf6, 1);
 

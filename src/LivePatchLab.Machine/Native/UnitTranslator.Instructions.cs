@@ -290,8 +290,7 @@ internal sealed unsafe partial class UnitTranslator
     {
         KeepOverflow();
         if (_isOverflowClear) return;
-        emitter.Bytes(0x41, 0xbe, 0, 0, 0, 0);                                    // mov r14d, 0
-        emitter.TopBitToOverflow(NativeEmitter.Scratch);
+        emitter.ClearOverflow();
         _isOverflowClear = true;
         _held = -1;
     }
@@ -299,9 +298,7 @@ internal sealed unsafe partial class UnitTranslator
     /// <summary>Goes on in the trace where the target in the scratch register is the one that is expected, else by the table. The host's OF is 0.</summary>
     private void Expect(in TraceInstruction entry, int refund)
     {
-        emitter.Lea(NativeEmitter.Scratch, NativeEmitter.Scratch, (int)-(long)entry.Next);
-        emitter.AddForOverflow(NativeEmitter.Scratch, NativeFrame.AllOnes);
-        var (elsewhere, step, rip, expected) = ((nint)emitter.JumpIf(NativeEmitter.IfOverflow), _stackStep, entry.Instruction.IP, (long)entry.Next);
+        var (elsewhere, step, rip, expected) = ((nint)JumpUnlessScratchIs(entry.Next), _stackStep, entry.Instruction.IP, (long)entry.Next);
         _outOfLine.Add(() =>
         {
             emitter.Land((byte*)elsewhere);
@@ -316,6 +313,14 @@ internal sealed unsafe partial class UnitTranslator
             emitter.LoadFrame(NativeEmitter.Scratch, NativeFrame.Target);
             JumpByTable();
         });
+    }
+
+    /// <summary>Leaves the scratch register with its value less the address, less 1. The host's OF has to be 0, and is where it goes on.</summary>
+    private byte* JumpUnlessScratchIs(ulong address)
+    {
+        emitter.Lea(NativeEmitter.Scratch, NativeEmitter.Scratch, (int)-(long)address);
+        emitter.AddForOverflow(NativeEmitter.Scratch, NativeFrame.AllOnes);
+        return emitter.JumpIf(NativeEmitter.IfOverflow);
     }
 
     /// <summary>An indirect jump or return to the guest address in the scratch register.</summary>

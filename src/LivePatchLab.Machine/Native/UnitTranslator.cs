@@ -44,9 +44,7 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
         var shortBudgetFromIndirect = emitter.JumpIf(NativeEmitter.IfOverflow);
         emitter.StoreFrame(NativeEmitter.Scratch, NativeFrame.Overflow);
         emitter.LoadFrame(NativeEmitter.Scratch, NativeFrame.Target);
-        emitter.Lea(NativeEmitter.Scratch, NativeEmitter.Scratch, (int)-(long)rip);
-        emitter.AddForOverflow(NativeEmitter.Scratch, NativeFrame.AllOnes);
-        var elsewhere = emitter.JumpIf(NativeEmitter.IfOverflow);
+        var elsewhere = JumpUnlessScratchIs(rip);
         var pastBudget = emitter.Jump();
 
         var entry = emitter.At;
@@ -85,12 +83,9 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
         emitter.Land(shortBudgetFromIndirect);
         emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, count);
         emitter.StoreFrame(NativeEmitter.Scratch, NativeFrame.Overflow);
-        emitter.Bytes(0x41, 0xbe, 0, 0, 0, 0);                                    // mov r14d, 0
-        emitter.TopBitToOverflow(NativeEmitter.Scratch);
+        emitter.ClearOverflow();
         emitter.LoadFrame(NativeEmitter.Scratch, NativeFrame.Target);
-        emitter.Lea(NativeEmitter.Scratch, NativeEmitter.Scratch, (int)-(long)rip);
-        emitter.AddForOverflow(NativeEmitter.Scratch, NativeFrame.AllOnes);
-        var elsewhereToo = emitter.JumpIf(NativeEmitter.IfOverflow);
+        var elsewhereToo = JumpUnlessScratchIs(rip);
         emitter.RestoreOverflow();
         emitter.Jump(shortBudgetJump - 1);
         emitter.Land(elsewhereToo);
