@@ -96,13 +96,33 @@ counter() { sed -n "s/.*<Counters[^>]* $2=\"\([0-9]*\)\".*/\1/p" "$1" | head -n 
 
 passed=0 failed=0 skipped=0
 
-run_project() {
-    local project=$1 name trx status=0 total=0 executed=0 good=0
+# Two projects are tested at a time: several of them wait for browsers and kernels most of the while. The longest come first, so that
+# no long one is left over at the end; a project that is not named here follows them.
+at_once=2
+longest_first="Machine Cli Frontends Exploration Notebooks Jupyter Linux Patching Experiments Interactive"
+
+declare -A running=() started=()
+
+begin_project() {
+    local project=$1 name
     name=$(basename "$(dirname "$project")")
+    say "$name begins"
+    # A background job of a script ignores SIGINT, and so would all that the tests start and interrupt.
+    env --default-signal=INT,QUIT timeout --kill-after=20 900 dotnet test "$project" -c Release --no-build --results-directory "$results" \
+        --logger "trx;LogFileName=$name.trx" --logger "console;verbosity=minimal" </dev/null >"$results/$name.log" 2>&1 &
+    running[$!]=$name
+    started[$!]=$SECONDS
+}
+
+# Waits for one of the projects that are running, and counts its tests.
+end_project() {
+    local pid='' name trx status=0 total=0 executed=0 good=0
+    wait -n -p pid "${!running[@]}" || status=$?
+    name=${running[$pid]}
     trx=$results/$name.trx
-    say "$name"
-    timeout --kill-after=20 900 dotnet test "$project" -c Release --no-build --results-directory "$results" \
-        --logger "trx;LogFileName=$name.trx" --logger "console;verbosity=minimal" </dev/null || status=$?
+    say "$name, $((SECONDS - started[$pid])) s"
+    unset "running[$pid]"
+    cat "$results/$name.log"
     if [ -f "$trx" ]; then
         total=$(counter "$trx" total) executed=$(counter "$trx" executed) good=$(counter "$trx" passed)
     fi
@@ -116,12 +136,44 @@ run_project() {
     fi
 }
 
+# What is running is ended with all that it started: timeout hands the signal on to its group.
+stop_projects() {
+    [ "${#running[@]}" -gt 0 ] || return 0
+    kill "${!running[@]}" 2>/dev/null || true
+    wait "${!running[@]}" 2>/dev/null || true
+    running=()
+}
+
+run_projects() {
+    local project
+    for project in "$@"; do
+        [ "${#running[@]}" -lt "$at_once" ] || end_project
+        begin_project "$project"
+    done
+    while [ "${#running[@]}" -gt 0 ]; do end_project; done
+}
+
+# The house comes first: it takes a second, and what it finds is quickly mended.
+in_order() {
+    local name project
+    for name in House $longest_first; do
+        project=tests/LivePatchLab.$name.Tests/LivePatchLab.$name.Tests.csproj
+        [ ! -f "$project" ] || echo "$project"
+    done
+    for project in tests/*.Tests/*.csproj; do
+        name=${project#tests/LivePatchLab.} name=${name%%.*}
+        case " House $longest_first " in *" $name "*) ;; *) echo "$project" ;; esac
+    done
+}
+
 finish() {
     if [ "$skipped" -gt 0 ]; then echo "$passed passed, $failed failed, $skipped skipped"; else echo "$passed passed, $failed failed"; fi
     [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ] || exit 1
 }
 
 command -v dotnet >/dev/null || { echo "run.sh: there is no dotnet here; install the .NET SDK that global.json names" >&2; exit 2; }
+# "wait -n -p" came with 5.1.
+[ $((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1])) -ge 501 ] || { echo "run.sh: this is bash $BASH_VERSION; it takes 5.1 or later" >&2; exit 2; }
 install_tools
 fetch_kernel
 
@@ -133,9 +185,10 @@ if ! dotnet build LivePatchLab.sln -c Release -clp:NoSummary -v:minimal </dev/nu
 fi
 
 rm -rf "$results"
-# The house comes first: it takes a second, and what it finds is quickly mended.
-run_project tests/LivePatchLab.House.Tests/LivePatchLab.House.Tests.csproj
-for project in tests/*.Tests/*.csproj; do
-    case $project in *House.Tests*) ;; *) run_project "$project" ;; esac
-done
+mkdir -p "$results"
+trap stop_projects EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+mapfile -t projects < <(in_order)
+run_projects "${projects[@]}"
 finish
