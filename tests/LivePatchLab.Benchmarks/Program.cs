@@ -7,7 +7,7 @@ var names = args.Where(a => a != "--json").ToList();
 var cyclesAt = names.IndexOf("--cycles");
 if (names.Contains("--help"))
 {
-    Console.WriteLine("dotnet run -c Release --project tests/LivePatchLab.Benchmarks [-- [--json] [--cycles N] NAME...]\n");
+    Console.WriteLine("dotnet run -c Release --project tests/LivePatchLab.Benchmarks [-- [--json] [--cycles N] [--kernel NAME] NAME...]\n");
     foreach (var benchmark in Benchmark.All) Console.WriteLine($"{benchmark.Name,-10} {benchmark.Question}");
     Console.WriteLine($"\n{LockStepFuzzing.Usage}\n           compares the engines with each other on random programs, patched text and guests; ends with 1 at the first difference");
     return 0;
@@ -22,6 +22,13 @@ try
             throw new BadInputException("--cycles takes a number from 1: how often 'tracers' goes through its seven");
         TracerCycles.Cycles = cycles;
         names.RemoveRange(cyclesAt, 2);
+    }
+
+    if (names.IndexOf("--kernel") is >= 0 and var kernelAt)
+    {
+        if (kernelAt + 1 >= names.Count) throw new BadInputException($"--kernel takes one of those that 'guests' measures: {string.Join(", ", GuestSpeed.Kernels)}");
+        GuestSpeed.Only = Suggestion.Find(GuestSpeed.Kernels, kernel => kernel, names[kernelAt + 1], "kernel");
+        names.RemoveRange(kernelAt, 2);
     }
 
     var chosen = names.Count == 0 ? Benchmark.All : [.. names.Select(name => Suggestion.Find(Benchmark.All, b => b.Name, name, "benchmark"))];
