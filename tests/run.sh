@@ -99,7 +99,7 @@ passed=0 failed=0 skipped=0
 # Two projects are tested at a time: several of them wait for browsers and kernels most of the while. The longest come first, so that
 # no long one is left over at the end; a project that is not named here follows them.
 at_once=2
-longest_first="Machine Cli Frontends Exploration Notebooks Jupyter Linux Patching Experiments Interactive"
+longest_first="Exploration Frontends Notebooks Cli Jupyter Machine Linux Patching Experiments Interactive"
 
 declare -A running=() started=()
 

@@ -10,10 +10,10 @@ namespace LivePatchLab.Benchmarks;
 internal static class GuestSpeed
 {
     /// <summary>Processor time that the fastest takes for one measurement. The others do the same work, except for the interpreter.</summary>
-    private const double FastestSeconds = 0.35;
+    private const double FastestSeconds = 0.3;
 
     /// <summary>The interpreter does one iteration of so many: rates are compared, and the table is wanted in minutes.</summary>
-    private const int InterpretedShare = 10;
+    private const int InterpretedShare = 16;
 
     private const int Rounds = 3, RoundsInterpreted = 2;
 
@@ -23,8 +23,8 @@ internal static class GuestSpeed
     /// <summary>Who runs the guest, in how many rounds, and which part of the iterations.</summary>
     private sealed record Runner(string Name, string Program, string[] Arguments, int Rounds = Rounds, int Share = 1);
 
-    /// <summary>A number of iterations, with what it computes and how many instructions it takes.</summary>
-    private sealed record Work(int Iterations, long Instructions, string Output);
+    /// <summary>One run: its processor time, what it computed, and how many instructions that took if one of ours was asked.</summary>
+    private sealed record Measurement(double CpuSeconds, string Output, long? Instructions);
 
     public static Benchmark Benchmark { get; } = new(
         "guests", "guest MIPS by processor time, translation counted and start-up not; --kernel NAME measures one of the nine", Measure);
@@ -66,7 +66,7 @@ internal static class GuestSpeed
         if (ChildProcess.Find("qemu-x86_64") is { } qemu) yield return new("qemu", qemu, [Guest]);
         foreach (var engine in Engines())
         {
-            var runner = new Runner(EngineChoice.NameOf(engine), Livepatch, ["run", "--engine", EngineChoice.NameOf(engine), Guest]);
+            var runner = new Runner(EngineChoice.NameOf(engine), Livepatch, ["run", "--stats", "--engine", EngineChoice.NameOf(engine), Guest]);
             yield return engine == ExecutionEngine.Interpreter ? runner with { Rounds = RoundsInterpreted, Share = InterpretedShare } : runner;
         }
     }
@@ -74,55 +74,54 @@ internal static class GuestSpeed
     private static Dictionary<string, double> Mips(int kernel, List<Runner> runners)
     {
         var iterations = Iterations(kernel, runners[0]);
-        var none = Count(kernel, 0);
-        var works = runners.Select(runner => runner.Share).Distinct().ToDictionary(share => share, share => Count(kernel, Math.Max(1, iterations / share)));
-        var best = runners.ToDictionary(runner => runner.Name, _ => (None: double.MaxValue, All: double.MaxValue));
+        int Part(Runner runner) => Math.Max(1, iterations / runner.Share);
+        // The first one runs each part once to say what it computes.
+        var runs = runners.Select(Part).Distinct().Select(count => (Runner: runners[0], Iterations: count, Measured: Run(runners[0], kernel, count))).ToList();
         for (var round = 0; round < Rounds; round++)
         {
             foreach (var runner in runners.Where(runner => round < runner.Rounds))
-            {
-                var (startUp, all) = best[runner.Name];
-                best[runner.Name] = (Math.Min(startUp, Seconds(runner, kernel, none)), Math.Min(all, Seconds(runner, kernel, works[runner.Share])));
-            }
+                foreach (var count in (int[])[0, Part(runner)])
+                    runs.Add((runner, count, Run(runner, kernel, count)));
         }
 
+        // A run that computes something else is no measurement. The count of instructions is ours, and that of all who do the same work.
+        var instructions = runs.GroupBy(run => run.Iterations)
+            .ToDictionary(same => same.Key, same => Instructions(kernel, same.Key, [.. same.Select(run => (run.Runner.Name, run.Measured))]));
+
         // The least of each, and then the difference: the least difference would be the one with the most disturbed start-up.
-        return runners.ToDictionary(
-            runner => runner.Name,
-            runner => (works[runner.Share].Instructions - none.Instructions) / (best[runner.Name].All - best[runner.Name].None) / 1e6);
+        return runners.ToDictionary(runner => runner.Name, runner =>
+        {
+            var best = runs.Where(run => run.Runner == runner).GroupBy(run => run.Iterations).ToDictionary(same => same.Key, same => same.Min(run => run.Measured.CpuSeconds));
+            var count = Part(runner);
+            return (instructions[count] - instructions[0]) / (best[count] - best[0]) / 1e6;
+        });
     }
 
     /// <summary>How often a runner goes through a kernel in the time that a measurement is to take.</summary>
     private static int Iterations(int kernel, Runner runner)
     {
-        const double SecondsToExtrapolate = 0.1;
-        for (var iterations = 8 * runner.Share; ; iterations *= 4)
+        const double SecondsToExtrapolate = 0.05;
+        for (var iterations = 64; ; iterations *= 4)
         {
             var seconds = Run(runner, kernel, iterations).CpuSeconds - Run(runner, kernel, 0).CpuSeconds;
             if (seconds >= SecondsToExtrapolate) return (int)Math.Ceiling(iterations * Math.Max(1, FastestSeconds / seconds));
         }
     }
 
-    private static Work Count(int kernel, int iterations)
+    /// <summary>The instructions that some iterations take, once all have computed the same with them.</summary>
+    private static long Instructions(int kernel, int iterations, List<(string Name, Measurement Measured)> runs)
     {
-        var run = ChildProcess.Run(Livepatch, "run", "--stats", Guest, Text(kernel), Text(iterations));
-        if (run.Status != 0) throw new BadInputException($"kernel {kernel} ended with {run.Status}: {run.Errors}");
-        return new(iterations, JsonNode.Parse(run.Errors)!["instructions"]!.GetValue<long>(), run.Output);
+        var expected = runs[0].Measured.Output;
+        if (runs.Find(run => run.Measured.Output != expected) is { Name: { } other } different)
+            throw new BadInputException($"kernel {kernel}, {iterations} iterations: '{expected.Trim()}' on {runs[0].Name}, '{different.Measured.Output.Trim()}' on {other}");
+        return runs.Select(run => run.Measured.Instructions).OfType<long>().Distinct().Single();
     }
 
-    /// <summary>Processor time of one run; a run that computes something else is no measurement.</summary>
-    private static double Seconds(Runner runner, int kernel, Work work)
-    {
-        var (seconds, output) = Run(runner, kernel, work.Iterations);
-        if (output != work.Output) throw new BadInputException($"{runner.Name}: kernel {kernel}, {work.Iterations} iterations: '{output.Trim()}', not '{work.Output.Trim()}'");
-        return seconds;
-    }
-
-    private static (double CpuSeconds, string Output) Run(Runner runner, int kernel, int iterations)
+    private static Measurement Run(Runner runner, int kernel, int iterations)
     {
         var run = ChildProcess.Run(runner.Program, [.. runner.Arguments, Text(kernel), Text(iterations)]);
         if (run.Status != 0) throw new BadInputException($"{runner.Name}: kernel {kernel}, {iterations} iterations: status {run.Status}: {run.Errors}");
-        return (run.CpuSeconds, run.Output);
+        return new(run.CpuSeconds, run.Output, runner.Program == Livepatch ? JsonNode.Parse(run.Errors)!["instructions"]!.GetValue<long>() : null);
     }
 
     private static string Text(int value) => value.ToString(CultureInfo.InvariantCulture);

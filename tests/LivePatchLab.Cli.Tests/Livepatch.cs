@@ -25,7 +25,10 @@ public sealed record Livepatch(string Command, int Status, string Output, string
     }
 
     /// <summary>Runs any program.</summary>
-    public static Livepatch Start(string program, params string[] arguments)
+    public static Livepatch Start(string program, params string[] arguments) => Start(LongestRun, program, arguments);
+
+    /// <summary>Runs a program that may take its time.</summary>
+    public static Livepatch Start(TimeSpan longestRun, string program, params string[] arguments)
     {
         var start = new ProcessStartInfo(program, arguments)
         {
@@ -38,10 +41,10 @@ public sealed record Livepatch(string Command, int Status, string Output, string
         process.StandardInput.Close();
         var output = process.StandardOutput.ReadToEndAsync();
         var errors = process.StandardError.ReadToEndAsync();
-        if (!process.WaitForExit(LongestRun))
+        if (!process.WaitForExit(longestRun))
         {
             process.Kill(entireProcessTree: true);
-            throw new TimeoutException($"{program} {string.Join(' ', arguments)} is not done after {LongestRun}");
+            throw new TimeoutException($"{program} {string.Join(' ', arguments)} is not done after {longestRun}");
         }
 
         return new($"{Path.GetFileName(program)} {string.Join(' ', arguments)}", process.ExitCode, output.Result, errors.Result);

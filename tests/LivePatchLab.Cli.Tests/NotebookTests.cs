@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using LivePatchLab.Notebooks;
 
 namespace LivePatchLab.Cli.Tests;
 
@@ -153,13 +154,20 @@ public sealed class NotebookTests
     }
 
     [LabNotebooksFact]
-    public void Every_notebook_of_the_lab_runs_from_its_first_cell_to_its_last()
+    public void Every_notebook_of_the_lab_runs_from_its_first_cell_to_its_last_and_shows_what_it_was_committed_with()
     {
+        const long BytesMax = 1_000_000;
         using var folder = new TemporaryFolder();
+        // One process for all: half of what a process takes for a notebook goes into its start.
+        var run = Livepatch.Start(TimeSpan.FromMinutes(10), Livepatch.Program, ["notebook", "run", .. LabNotebooksFactAttribute.Files, "--html", "--output", folder.At("out")]);
+        run.ShouldHaveNoTrace();
+        run.Status.ShouldBe(0, run.Errors);
         foreach (var file in LabNotebooksFactAttribute.Files)
         {
-            var run = Livepatch.Run("notebook", "run", file, "--html", "--output", folder.At("out"));
-            run.Status.ShouldBe(0, run.Errors);
+            var committed = NotebookDocument.Read(file);
+            new FileInfo(file).Length.ShouldBeLessThan(BytesMax, file);
+            NotebookComparison.IsExecuted(committed).ShouldBeTrue($"{file} is committed executed: livepatch notebook run");
+            NotebookComparison.Drifts(committed, NotebookDocument.Read(folder.At($"out/{Path.GetFileName(file)}"))).Select(drift => drift.ToString()).ShouldBeEmpty(file);
             File.Exists(folder.At($"out/{Path.GetFileNameWithoutExtension(file)}.html")).ShouldBeTrue(file);
         }
     }
