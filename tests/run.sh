@@ -118,6 +118,12 @@ begin_project() {
 end_project() {
     local pid='' name trx status=0 total=0 executed=0 good=0
     wait -n -p pid "${!running[@]}" || status=$?
+    if [ -z "${pid:-}" ]; then
+        # One that a signal has ended may have been told of already; wait -n (bash 5.2) then passes over it, but its status is kept.
+        for pid in "${!running[@]}"; do kill -0 "$pid" 2>/dev/null || break; done
+        status=0
+        wait "$pid" || status=$?
+    fi
     name=${running[$pid]}
     trx=$results/$name.trx
     say "$name, $((SECONDS - started[$pid])) s"
