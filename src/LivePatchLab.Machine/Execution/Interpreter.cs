@@ -43,6 +43,9 @@ internal sealed unsafe class Interpreter : IDisposable
 
     public static void WriteFlags(CpuState* cpu, ulong flags) => LazyFlags.WriteAll(cpu, flags);
 
+    /// <summary>Where the host finds what the guest has at an address near the window, by whatever way it is reached most.</summary>
+    public byte* HostAddressOf(ulong address) => (Native is { } native ? native.Origin : _memory.Origin) + (long)(int)address;
+
     /// <summary>Makes a CPU's state one of this machine's. Its registers stay as they are.</summary>
     public void Attach(CpuState* cpu, int index)
     {
@@ -97,13 +100,27 @@ internal sealed unsafe class Interpreter : IDisposable
         if (SingleStep.TryRaiseDue(cpu)) return 0;
         if (op == null && Native is { } translated && translated.IsWorth(budget) && !SingleStep.IsWanted(cpu))
         {
-            // All of it in translated code: what nearly every turn of many CPUs is.
             cpu->Current = null;
-            var stop = translated.Run(cpu, instructions);
-            if (stop == NativeStop.Budget) return instructions;
-            op = AfterNative(translated, stop, cpu, instructions, out budget);
+            return RunOn(translated, translated.Run(cpu, instructions), cpu, instructions);
         }
 
+        return instructions - RunOn(cpu, op, instructions, budget);
+    }
+
+    /// <summary>The rest of a run that has begun with <see cref="NativeEngine.TryStay"/>, where not all has been retired there.</summary>
+    public long RunAfterStay(CpuState* cpu, long instructions)
+    {
+        cpu->Exit = ExecutionExit.Budget;
+        cpu->RunLength = instructions;
+        cpu->BudgetBeyond = 0;
+        var native = Native!;
+        return RunOn(native, native.GoOn(cpu), cpu, instructions);
+    }
+
+    private long RunOn(NativeEngine native, NativeStop stop, CpuState* cpu, long instructions)
+    {
+        if (stop == NativeStop.Budget) return instructions;
+        var op = AfterNative(native, stop, cpu, instructions, out var budget);
         return instructions - RunOn(cpu, op, instructions, budget);
     }
 

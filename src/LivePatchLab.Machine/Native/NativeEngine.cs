@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Iced.Intel;
 
@@ -51,6 +52,7 @@ internal sealed unsafe class NativeEngine : IDisposable
     private GuestView? _view;
     private readonly ulong[] _path = new ulong[TraceBuilder.LongestTrace + 1];
     private int _pathLength;
+    private long _wholeStays;
     private delegate* unmanaged[SuppressGCTransition]<CpuState*, nint, long, ulong, void> _enter;
     private long _leastBudget;
     private int _runs;
@@ -63,6 +65,7 @@ internal sealed unsafe class NativeEngine : IDisposable
     public NativeEngine(GuestMemory memory, BlockCache blocks, bool isEager)
     {
         _memory = memory;
+        Origin = memory.Origin;
         _blocks = blocks;
         _isEager = isEager;
         _leastBudget = isEager ? 1 : LeastBudget;
@@ -82,13 +85,20 @@ internal sealed unsafe class NativeEngine : IDisposable
 
     public NativeCache? Cache => _cache;
 
+    /// <summary>Host address of guest address 0, as the guest's code is run most.</summary>
+    public byte* Origin { get; private set; }
+
     public IReadOnlyDictionary<string, long> Exits
     {
         get
         {
             var exits = new Dictionary<string, long>();
             for (var i = 0; i < _exits.Length; i++)
-                if (_exits[i] > 0) exits[i < _exits.Length - 1 ? ((NativeExit)i).ToString().ToLowerInvariant() : "unlinked"] = _exits[i];
+            {
+                var count = _exits[i] + (i == (int)NativeExit.Budget ? _wholeStays : 0);
+                if (count > 0) exits[i < _exits.Length - 1 ? ((NativeExit)i).ToString().ToLowerInvariant() : "unlinked"] = count;
+            }
+
             return exits;
         }
     }
@@ -122,8 +132,32 @@ internal sealed unsafe class NativeEngine : IDisposable
     public void ChangePermissions(GuestAddress start, long length) => _view?.Protect(start, length);
 
     /// <summary>
+    /// One stay in translated code, where RIP can be entered at once and that is worth it; false, with nothing done, where not. Afterwards RIP, registers and flags are the
+    /// CPU's, and <see cref="HasRetiredAll"/> says whether that was all, as in nearly all turns of many CPUs it is; if not, <see cref="GoOn"/> must follow.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public bool TryStay(CpuState* cpu, long budget)
+    {
+        if (!_hasBase || !IsWorth(budget)) return false;
+        var code = _cache!.EntryOf(cpu->Rip);
+        if (code == 0) return false;
+        cpu->Current = null;
+        Stay(cpu, code, budget);
+        return true;
+    }
+
+    /// <summary>True when the last stay has taken all of the budget.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public bool HasRetiredAll(CpuState* cpu)
+    {
+        if ((cpu->Budget | (long)cpu->NativeExit) != (long)NativeExit.Budget) return false;
+        _wholeStays++;
+        return true;
+    }
+
+    /// <summary>
     /// Retires up to <paramref name="budget"/> instructions; <see cref="CpuState.Budget"/> says how many are left. RIP, registers and flags are the CPU's
-    /// afterwards. One stay that takes all of the budget is what turns of many CPUs are made of, so that is what goes without a question too many.
+    /// afterwards.
     /// </summary>
     public NativeStop Run(CpuState* cpu, long budget)
     {
@@ -138,21 +172,20 @@ internal sealed unsafe class NativeEngine : IDisposable
                 code = found.Entry;
             }
 
-            _enter(cpu, code, budget, cpu->FlagKind == LazyFlags.Packed ? cpu->FlagA : NativeThunks.PackFlags(LazyFlags.Status(cpu)));
-            LazyFlags.SetPacked(cpu, cpu->NativeFlags);
-            Instructions += budget - cpu->Budget;
-            budget = cpu->Budget;
-            if ((budget | (long)cpu->NativeExit) == (long)NativeExit.Budget)
-            {
-                _exits[(int)NativeExit.Budget]++;
-                return NativeStop.Budget;
-            }
-
+            Stay(cpu, code, cpu->Budget);
+            if (HasRetiredAll(cpu)) return NativeStop.Budget;
             var stop = AfterStay(cpu);
             if (stop != NativeStop.None) return stop;
-            budget = cpu->Budget;
-            if (budget <= 0) return NativeStop.Budget;
+            if (cpu->Budget <= 0) return NativeStop.Budget;
         }
+    }
+
+    /// <summary>What there is to do behind a stay that has not retired all; else as <see cref="Run"/>.</summary>
+    public NativeStop GoOn(CpuState* cpu)
+    {
+        var stop = AfterStay(cpu);
+        if (stop != NativeStop.None) return stop;
+        return cpu->Budget <= 0 ? NativeStop.Budget : Run(cpu, cpu->Budget);
     }
 
     /// <summary>Notes the next address of a path; false when it is as long as can be of use.</summary>
@@ -181,6 +214,13 @@ internal sealed unsafe class NativeEngine : IDisposable
     {
         _cache?.Dispose();
         _view?.Dispose();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void Stay(CpuState* cpu, nint code, long budget)
+    {
+        _enter(cpu, code, budget, cpu->FlagKind == LazyFlags.Packed ? cpu->FlagA : NativeThunks.PackFlags(LazyFlags.Status(cpu)));
+        Instructions += budget - cpu->Budget;
     }
 
     /// <summary>What translated code came back for.</summary>
@@ -276,6 +316,7 @@ internal sealed unsafe class NativeEngine : IDisposable
             }
 
             _enter = _cache.Thunks.Enter;
+            Origin = _view!.Origin;
         }
 
         HostSystem.UseGsBase((nint)_view!.Origin);
