@@ -129,7 +129,9 @@ internal sealed unsafe class Interpreter : IDisposable
     {
         while (budget > 0 && cpu->Exit == ExecutionExit.Budget)
             op = SingleStep.IsWanted(cpu) ? Step(cpu, op, instructions, ref budget)
-                : Native is { } native && native.IsWorth(budget) ? RunNative(native, cpu, op, instructions, ref budget)
+                : Native is not { } native ? Proceed(cpu, op, ref budget)
+                : native.IsWorth(budget) ? RunNative(native, cpu, op, instructions, ref budget)
+                : native.IsResting ? Rest(native, cpu, op, instructions, ref budget)
                 : Proceed(cpu, op, ref budget);
 
         cpu->Current = op;
@@ -214,6 +216,8 @@ internal sealed unsafe class Interpreter : IDisposable
         {
             case NativeStop.Budget:
                 return null;
+            case NativeStop.Cold:
+                return null;
             case NativeStop.Path:
                 return NotePath(native, cpu, instructions, ref budget);
             case NativeStop.Care:
@@ -221,16 +225,35 @@ internal sealed unsafe class Interpreter : IDisposable
                 return RunAlone(cpu, _memoryFetch, ref budget);
         }
 
-        var op = FindRip(cpu, ref budget);
-        if (cpu->Exit != ExecutionExit.Budget || op == null) return op;
-
         // Just this block, so that translated code is asked again behind it.
-        var block = Math.Min(budget, op->RemainingInstructions);
-        var left = block;
-        cpu->RunLength = instructions - budget + block;
-        while (left > 0 && cpu->Exit == ExecutionExit.Budget && !SingleStep.IsWanted(cpu)) op = Proceed(cpu, op, ref left);
+        return Interpret(cpu, null, 0, instructions, ref budget);
+    }
+
+    /// <summary>Nothing is hot, so translated code is not asked for a while.</summary>
+    private Op* Rest(NativeEngine native, CpuState* cpu, Op* op, long instructions, ref long budget)
+    {
+        var before = budget;
+        op = Interpret(cpu, op, native.Rest, instructions, ref budget);
+        native.NoteInterpreted(before - budget);
+        return op;
+    }
+
+    /// <summary>One block, and as many more as so many instructions hold; fewer where something is not plain.</summary>
+    private Op* Interpret(CpuState* cpu, Op* op, long wanted, long instructions, ref long budget)
+    {
+        if (op == null)
+        {
+            op = FindRip(cpu, ref budget);
+            if (cpu->Exit != ExecutionExit.Budget || op == null || budget <= 0) return op;
+        }
+
+        var left = Math.Min(budget, Math.Max(wanted, op->RemainingInstructions));
+        var beyond = budget - left;
+        cpu->RunLength = instructions - beyond;
+        do op = Proceed(cpu, op, ref left);
+        while (left > 0 && cpu->Exit == ExecutionExit.Budget && !SingleStep.IsWanted(cpu) && (beyond == 0 || (op != null && op->RemainingInstructions <= left)));
         cpu->RunLength = instructions;
-        budget += left - block;
+        budget = beyond + left;
         return op;
     }
 
@@ -301,6 +324,8 @@ internal sealed unsafe class Interpreter : IDisposable
     /// <summary>The block at RIP. Null when there is none: then the instruction there has been run alone, or has trapped.</summary>
     private Op* FindRip(CpuState* cpu, ref long budget)
     {
+        var remembered = JumpCache.Slot(_cache.JumpCacheEntries, cpu->Rip);
+        if (remembered->Rip == cpu->Rip) return remembered->Block;
         var block = _cache.Find(cpu->Rip, out var obstacle);
         if (block is not null)
         {
