@@ -33,9 +33,6 @@ internal enum NativeStop
 /// </summary>
 internal sealed unsafe class NativeEngine : IDisposable
 {
-    // What is interpreted at an address before it is translated, in instructions: about what that takes. The first unit takes more, and so does the first translation of a process.
-    private const int HotInstructions = 16_384, FirstHotInstructions = 65_536;
-
     // What it takes to ask for translated code and be refused, in instructions.
     private const int RefusalInstructions = 32;
 
@@ -101,6 +98,9 @@ internal sealed unsafe class NativeEngine : IDisposable
 
     /// <summary>See <see cref="MachineOptions.TranslationBytesMax"/>.</summary>
     public long BytesMax { get; init; } = CodeRegion.SlotBytes;
+
+    /// <summary>What is interpreted at an address before it is translated, in instructions: about what that takes. The first of all takes some times as much.</summary>
+    public int HotInstructions { get; init; } = MachineOptions.HotInstructionsUsual;
 
     public NativeCache? Cache => _cache;
 
@@ -355,7 +355,7 @@ internal sealed unsafe class NativeEngine : IDisposable
         if (_isEager) return true;
         ref var heat = ref CollectionsMarshal.GetValueRefOrAddDefault(_heat, rip, out _);
         heat += RefusalInstructions + (int)_restGiven;
-        if (heat >= (_cache is not null ? HotInstructions : FirstHotInstructions)) return true;
+        if (heat >= (_cache is not null ? HotInstructions : 4 * HotInstructions)) return true;
         _restGiven = Instructions - _instructionsAtRefusal > 8 * _restGiven ? ShortestRest : Math.Min(LongestRest, 2 * _restGiven);
         _instructionsAtRefusal = Instructions;
         _rest = _restGiven;
