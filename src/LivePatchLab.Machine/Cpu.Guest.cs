@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics.X86;
 
 namespace LivePatchLab.Machine;
 
@@ -7,7 +6,7 @@ namespace LivePatchLab.Machine;
 public sealed unsafe partial class Cpu
 {
     /// <summary>So that a lone CPU with nobody to wait for still looks up now and then.</summary>
-    private const long RunInstructionsMax = 1_000_000;
+    internal const long RunInstructionsMax = 1_000_000;
 
     /// <summary>True when there is nothing on this CPU but guest code.</summary>
     internal bool IsPlainGuest
@@ -16,41 +15,45 @@ public sealed unsafe partial class Cpu
         get => Activity == CpuActivity.Guest && _routines.Count == 0 && _pendingIpis.Count == 0;
     }
 
-    /// <summary>Has the host fetch what a turn of this CPU begins with, while another CPU has its turn.</summary>
+    /// <summary>Tells whoever decides about turns, who reads the state and nothing else, whether this is still so.</summary>
+    internal void NotePlain() => State->IsPlainGuest = IsPlainGuest ? 1 : 0;
+
+    /// <summary>The instructions that take so many cycles, or more.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal void Prefetch()
+    internal static long InstructionsFor(long cycles, long perInstruction)
+        // A division would take longer than a short quantum.
+        => perInstruction == 1 ? cycles : (cycles + perInstruction - 1) / perInstruction;
+
+    /// <summary>The rest of a turn whose instructions translated code did not retire to the last.</summary>
+    internal void RunAfterStay(long instructions)
     {
-        if (!Sse.IsSupported) return;
-        var state = (byte*)State;
-        Sse.Prefetch0(state);
-        Sse.Prefetch0(state + 64);
-        Sse.Prefetch0(state + 128);
-        Sse.Prefetch0(state + 192);
-        Sse.Prefetch0(state + 256);
-        Sse.Prefetch0(Machine.Memory.Origin + (uint)State->Registers[Gpr.Rsp]);
+        Count(Machine.Interpreter.RunAfterStay(State, instructions));
+        if (State->Exit != ExecutionExit.Budget) AfterGuest(Machine.InstructionCycles);
+        if (ClockCycles < Machine.RunLimitCycles) Run();
     }
 
     private void RunGuest()
     {
         var until = Machine.RunLimitCycles;
         if (_pendingIpis.Count > 0 && InterruptsEnabled) until = Math.Min(until, _pendingIpis[0].ArrivalCycles);
-        var perInstruction = Machine.InstructionCycles;
-        var left = until - ClockCycles;
-        // A division would take longer than a short quantum.
-        var instructions = Math.Clamp(perInstruction == 1 ? left : (left + perInstruction - 1) / perInstruction, 1, RunInstructionsMax);
+        var instructions = Math.Clamp(InstructionsFor(until - ClockCycles, Machine.InstructionCycles), 1, RunInstructionsMax);
         if (Machine.Events.WantsRetired) instructions = 1;
         var pacer = Machine.Pacer;
         if (pacer is not null && !pacer.Admits(this, ref instructions)) return;
 
         var rip = State->Rip;
-        State->Clock = ClockCycles;
         var retired = Machine.Interpreter.Run(State, instructions);
-        RetiredInstructions += retired;
-        ClockCycles += retired * perInstruction;
+        Count(retired);
         if (retired > 0 && Machine.Events.WantsRetired) Machine.Events.RaiseRetired(this, new(rip));
 
-        if (State->Exit != ExecutionExit.Budget) AfterGuest(perInstruction);
+        if (State->Exit != ExecutionExit.Budget) AfterGuest(Machine.InstructionCycles);
         pacer?.NoteRetired(this, retired);
+    }
+
+    private void Count(long retired)
+    {
+        RetiredInstructions += retired;
+        ClockCycles += retired * Machine.InstructionCycles;
     }
 
     /// <summary>Does what an instruction asks of the machine around it.</summary>

@@ -108,6 +108,7 @@ public sealed unsafe partial class Cpu
         IsNmiBlocked = false;
         _nmiFrame = null;
         Activity = CpuActivity.Idle;
+        NotePlain();
     }
 
     internal void CollectTransitions(List<Transition> into)
@@ -232,7 +233,6 @@ public sealed unsafe partial class Cpu
     private bool DoInstruction(AccessLog log)
     {
         var rip = State->Rip;
-        State->Clock = ClockCycles;
         var before = log.Notes;
         var retired = Machine.Interpreter.RunOne(State);
         NoteFetch(log, rip, Machine.Interpreter.LastLength);

@@ -43,7 +43,11 @@ public sealed unsafe partial class Cpu
     public SmpMachine Machine { get; }
 
     /// <summary>The CPU's own time, in cycles since the machine was made.</summary>
-    public long ClockCycles { get; internal set; }
+    public long ClockCycles
+    {
+        get => State->Clock;
+        internal set => State->Clock = value;
+    }
 
     public CpuActivity Activity { get; private set; }
 
@@ -96,7 +100,11 @@ public sealed unsafe partial class Cpu
     }
 
     /// <summary>Guest instructions retired so far.</summary>
-    public long RetiredInstructions { get; private set; }
+    public long RetiredInstructions
+    {
+        get => State->Retired;
+        private set => State->Retired = value;
+    }
 
     /// <summary>The kernel routine that runs now, or null.</summary>
     public KernelRoutine? Routine => _routines.Count > 0 ? _routines[^1] : null;

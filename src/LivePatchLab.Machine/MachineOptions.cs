@@ -43,6 +43,12 @@ public sealed record MachineOptions
             : throw new ArgumentOutOfRangeException(nameof(value), value, $"translations take {NativeCache.LeastBytes} to {CodeRegion.SlotBytes} bytes");
     } = CodeRegion.SlotBytes;
 
+    /// <summary>What <see cref="HotInstructions"/> is when nobody says otherwise.</summary>
+    internal const int HotInstructionsUsual = 16_384;
+
+    /// <summary>How long an address is interpreted under <see cref="ExecutionEngine.Auto"/> before it is translated, in instructions; less than the usual is for tests of the change from one to the other.</summary>
+    internal int HotInstructions { get; init; } = HotInstructionsUsual;
+
     /// <summary>
     /// The most cycles by which a CPU may run ahead of the one furthest behind; how many it is each time is asked of chance. No
     /// signal between CPUs travels faster than an IPI, so a quantum below its latency lands every IPI in time.

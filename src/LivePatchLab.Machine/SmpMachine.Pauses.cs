@@ -63,6 +63,7 @@ public sealed unsafe partial class SmpMachine
     private void TakeTurn(Turn turn)
     {
         _running = turn.Cpu.Id.Index;
+        _ready.Remove(_running);
         _runningQuantumCycles = turn.QuantumCycles;
         RunLimitCycles = turn.LimitCycles;
         try

@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace LivePatchLab.Machine;
@@ -40,18 +39,8 @@ public delegate IEnumerable<KernelStep> TrapHandler(Cpu cpu, TrapFrame frame);
 /// </summary>
 public sealed unsafe partial class SmpMachine : IDisposable
 {
-    /// <summary>So that a CPU with nobody to wait for still lets <see cref="Run"/> look at its cancellation now and then.</summary>
-    private const long LoneRunCyclesMax = 10_000_000;
-
-    private const int NoCpu = -1;
-
     private readonly CpuState* _states;
     private readonly Cpu[] _cpus;
-    private readonly ReadyQueue _ready;
-    private readonly int _quantumCyclesMax;
-    private int _running = NoCpu;
-    private int _runningQuantumCycles = 1;
-    private int _expected;
     private KernelRoutine? _awaited;
     private bool _stopRequested;
     private bool _isDisposed;
@@ -182,7 +171,7 @@ public sealed unsafe partial class SmpMachine : IDisposable
                     return MachineStop.ClockLimit;
                 }
 
-                if (_pausedTurn is null || !TryResumeTurn(clockLimitCycles)) RunFirst(clockLimitCycles);
+                if (_pausedTurn is null || !TryResumeTurn(clockLimitCycles)) TakeTurns(clockLimitCycles, cancellation, caller);
             }
         }
         finally
@@ -273,53 +262,6 @@ public sealed unsafe partial class SmpMachine : IDisposable
         _ when wanted != ExecutionEngine.Translator => ExecutionEngine.Interpreter,
         var obstacle => throw new PlatformNotSupportedException($"the translator does not run on this host: {obstacle}; the interpreter does"),
     };
-
-    /// <summary>Something about a CPU has changed: finds out anew whether and when it can go on.</summary>
-    internal void Reconsider(Cpu cpu)
-    {
-        if (cpu.Id.Index == _running || Accesses is not null) return;
-        if (cpu.ReadyClock is not { } clock)
-        {
-            _ready.Remove(cpu.Id.Index);
-            return;
-        }
-
-        _ready.Set(cpu.Id.Index, clock);
-        RunLimitCycles = Math.Min(RunLimitCycles, clock + _runningQuantumCycles);
-    }
-
-    // A method of its own for the JIT: a loop that is entered once is compiled while it runs, with its variables where the first compilation put them.
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private void RunFirst(long clockLimitCycles)
-    {
-        // Nearly always the one that was behind the last turn's. The host's processor guesses that and goes on, where it would wait for the queue to be in order.
-        var first = _ready.FirstCpu;
-        var cpu = _cpus[_expected];
-        if (_expected != first) cpu = _cpus[first];
-        _running = first;
-        if (!_ready.TryFindBehind(first, out var next, out var nextCpu))
-        {
-            _runningQuantumCycles = 1;
-            RunLimitCycles = Math.Min(clockLimitCycles, _ready.FirstClock + LoneRunCyclesMax);
-        }
-        else
-        {
-            _runningQuantumCycles = _quantumCyclesMax > 1 ? 1 + Choices.Choose(ChoicePoint.Quantum, _quantumCyclesMax) : 1;
-            RunLimitCycles = Math.Min(clockLimitCycles, next + _runningQuantumCycles);
-            _expected = nextCpu;
-            _cpus[nextCpu].Prefetch();
-        }
-
-        cpu.Run();
-        EndTurn(cpu);
-    }
-
-    private void EndTurn(Cpu cpu)
-    {
-        _running = NoCpu;
-        if (cpu.IsPlainGuest) _ready.Set(cpu.Id.Index, cpu.ClockCycles);
-        else Reconsider(cpu);
-    }
 
     private sealed class DirtyFetchRelay(SmpMachine machine) : IFetchObserver
     {

@@ -10,13 +10,16 @@ internal static class QuantumSweep
 {
     private const int Repetitions = 3;
 
+    /// <summary>The fewest CPUs that stop each other.</summary>
+    private const int Two = 2;
+
     /// <summary>What all CPUs together execute in one measurement, by how long a turn is: some tenths of a second of the slowest.</summary>
     private const long InstructionsOfShortTurns = 20_000_000, InstructionsOfLongTurns = 200_000_000;
 
     private static readonly string Guest = LabFolder.Guest("sites");
     private static readonly int[] Quanta = [1, 10, 100, 1_000, 10_000];
     private static readonly int[] Many = [64, 1024];
-    private static readonly int[] Counts = [1, .. Many];
+    private static readonly int[] Counts = [1, Two, .. Many];
 
     public static Benchmark Benchmark { get; } = new(
         "quantum", $"guest 'sites' on every CPU, MIPS of all together, by engine and by how far a CPU may run ahead (cycles, one an instruction); two lengths, the difference taken, best of {Repetitions}", Measure);
@@ -30,13 +33,16 @@ internal static class QuantumSweep
             var mips = Counts.ToDictionary(cpus => cpus, cpus => Quanta.Select(quantum => Mips(engine, cpus, quantum)).ToArray());
             foreach (var cpus in Counts) table.Add($"{name}, {cpus}", [.. mips[cpus].Select(value => (double?)value)]);
             foreach (var cpus in Many) table.Add($"{name}, {cpus} / 1", [.. mips[cpus].Zip(mips[1], (many, one) => (double?)(many / one))]);
-            foreach (var cpus in Many) table.Add($"{name}, {cpus} / 1, drawn to 2q - 1", [.. Quanta.Zip(mips[1], (quantum, one) => (double?)(Mips(engine, cpus, (2 * quantum) - 1) / one))]);
+            var drawn = Many.ToDictionary(cpus => cpus, cpus => Quanta.Select(quantum => Mips(engine, cpus, (2 * quantum) - 1)).ToArray());
+            foreach (var cpus in Many) table.Add($"{name}, {cpus} / 1, drawn to 2q - 1", [.. drawn[cpus].Zip(mips[1], (many, one) => (double?)(many / one))]);
+            foreach (var cpus in Many) table.Add($"{name}, {cpus} drawn to 2q - 1 / {Two}", [.. drawn[cpus].Zip(mips[Two], (many, two) => (double?)(many / two))]);
         }
 
-        foreach (var cpus in Many) table.Add($"instructions a turn, {cpus}", [.. Quanta.Select(quantum => (double?)MeanTurn(cpus, quantum))]);
+        foreach (var cpus in (int[])[Two, .. Many]) table.Add($"instructions a turn, {cpus}", [.. Quanta.Select(quantum => (double?)MeanTurn(cpus, quantum))]);
         foreach (var cpus in Many) table.Add($"instructions a turn, {cpus}, drawn to 2q - 1", [.. Quanta.Select(quantum => (double?)MeanTurn(cpus, (2 * quantum) - 1))]);
         table.Note("how far a CPU may run ahead of the next is drawn from 1 to the quantum for each turn, so it is half of it on average; drawn to 2q - 1 it is q on average");
-        table.Note("a lone CPU has nobody to wait for, whatever the quantum");
+        table.Note("a lone CPU has nobody to wait for, whatever the quantum: it is never stopped");
+        table.Note("two CPUs are stopped every q on average, as many are that draw to 2q - 1: between these lies what the number of CPUs costs, between one and two what it costs to be stopped");
         return table;
     }
 

@@ -5,7 +5,8 @@ namespace LivePatchLab.Machine;
 /// <summary>
 /// The registers of one CPU as the handlers see them: unmanaged, so that a handler reaches a register by its byte offset.
 /// The status flags are lazy: <see cref="FlagKind"/> says how <see cref="LazyFlags"/> works them out of
-/// <see cref="FlagA"/>, <see cref="FlagB"/> and <see cref="FlagC"/>.
+/// <see cref="FlagA"/>, <see cref="FlagB"/> and <see cref="FlagC"/>. What a turn in translated code needs stands in the first four of the
+/// host's cache lines: with many CPUs, each turn finds them out of its nearest cache.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct CpuState
@@ -24,44 +25,8 @@ internal unsafe struct CpuState
     /// <summary>The flags that are never lazy: IF, DF, TF, AC, … as RFLAGS has them.</summary>
     public uint SystemFlags;
 
-    public byte* PageFlags;
-
-    /// <summary>Where indirect jumps look for their target first: <see cref="JumpCache"/>, shared by the CPUs of a machine.</summary>
-    public JumpCacheEntry* JumpCache;
-
     /// <summary>The address of the next instruction, whenever the interpreter is not running.</summary>
     public ulong Rip;
-
-    public ulong FsBase;
-    public ulong GsBase;
-
-    /// <summary>What SWAPGS exchanges with <see cref="GsBase"/>: IA32_KERNEL_GS_BASE.</summary>
-    public ulong KernelGsBase;
-
-    /// <summary>Where this CPU stopped in decoded code, or null when RIP must be looked up.</summary>
-    public Op* Current;
-
-    public byte* Memory;
-
-    /// <summary>What was left of the instructions to retire when the handlers came back.</summary>
-    public long Budget;
-
-    /// <summary>Instructions of this run that are not in the handlers' hands while a single instruction is run alone.</summary>
-    public long BudgetBeyond;
-
-    /// <summary>How many instructions this call of the interpreter may retire at most.</summary>
-    public long RunLength;
-
-    /// <summary>The cycle clock at the entry of the run; the machine sets it. RDTSC adds the instructions retired since.</summary>
-    public long Clock;
-
-    /// <summary>Why the handlers came back to the loop; <see cref="Exit"/> is what the loop's caller is told.</summary>
-    public LeaveReason Reason;
-
-    public ExecutionExit Exit;
-
-    /// <summary>Of the decoded code that <see cref="Current"/> points into.</summary>
-    public int Generation;
 
     /// <summary>RFLAGS.IF while STI or MOV SS holds interrupts off for one more instruction: guest code reads it as set, the machine as clear.</summary>
     public uint HeldInterruptFlag;
@@ -69,10 +34,53 @@ internal unsafe struct CpuState
     /// <summary>Not 0 when a single-step trap is due behind an instruction that the machine had to be told of first.</summary>
     public int IsStepTrapDue;
 
-    /// <summary>What translated code leaves at an exit: status flags, the reason, and what the frame kept of the guest's.</summary>
-    public ulong NativeFlags;
+    /// <summary>Not 0 while nothing runs on the CPU but guest code, and no interrupt is on its way to it: all that most turns need to know.</summary>
+    public int IsPlainGuest;
 
+    /// <summary>What the loop's caller is told of why it came back.</summary>
+    public ExecutionExit Exit;
+
+    /// <summary>The cycle clock at the entry of the run. RDTSC adds the instructions retired since.</summary>
+    public long Clock;
+
+    /// <summary>Guest instructions retired before the run.</summary>
+    public long Retired;
+
+    /// <summary>Where this CPU stopped in decoded code, or null when RIP must be looked up.</summary>
+    public Op* Current;
+
+    /// <summary>What was left of the instructions to retire when the handlers came back.</summary>
+    public long Budget;
+
+    /// <summary>Why translated code came back: a <see cref="LivePatchLab.Machine.NativeExit"/>, or where a jump stands that has no target yet.</summary>
     public ulong NativeExit;
+
+    public byte* Memory;
+
+    public byte* PageFlags;
+
+    /// <summary>Where indirect jumps look for their target first: <see cref="JumpCache"/>, shared by the CPUs of a machine.</summary>
+    public JumpCacheEntry* JumpCache;
+
+    /// <summary>Why the handlers came back to the loop.</summary>
+    public LeaveReason Reason;
+
+    public ulong FsBase;
+    public ulong GsBase;
+
+    /// <summary>What SWAPGS exchanges with <see cref="GsBase"/>: IA32_KERNEL_GS_BASE.</summary>
+    public ulong KernelGsBase;
+
+    /// <summary>Instructions of this run that are not in the handlers' hands while a single instruction is run alone.</summary>
+    public long BudgetBeyond;
+
+    /// <summary>How many instructions this call of the interpreter may retire at most.</summary>
+    public long RunLength;
+
+    /// <summary>Of the decoded code that <see cref="Current"/> points into.</summary>
+    public int Generation;
+
+    /// <summary>What the frame of translated code kept of the guest's.</summary>
     public ulong NativeOverflow;
     public ulong NativeBorrowed;
     public ulong NativeTarget;

@@ -43,6 +43,9 @@ internal sealed unsafe class Interpreter : IDisposable
 
     public static void WriteFlags(CpuState* cpu, ulong flags) => LazyFlags.WriteAll(cpu, flags);
 
+    /// <summary>Where the host finds what the guest has at an address near the window, by whatever way it is reached most.</summary>
+    public byte* HostAddressOf(ulong address) => (Native is { } native ? native.Origin : _memory.Origin) + (long)(int)address;
+
     /// <summary>Makes a CPU's state one of this machine's. Its registers stay as they are.</summary>
     public void Attach(CpuState* cpu, int index)
     {
@@ -77,7 +80,7 @@ internal sealed unsafe class Interpreter : IDisposable
     /// <summary>Has hot code run native from now on.</summary>
     /// <param name="options">Of the machine: which engine was asked for, and what of the host's the translator may use.</param>
     public void UseTranslator(MachineOptions options)
-        => Native = new(_memory, _cache, isEager: options.Engine == ExecutionEngine.Translator) { Clock = options.HostClock, BytesMax = options.TranslationBytesMax };
+        => Native = new(_memory, _cache, isEager: options.Engine == ExecutionEngine.Translator) { Clock = options.HostClock, BytesMax = options.TranslationBytesMax, HotInstructions = options.HotInstructions };
 
     /// <summary>
     /// Retires at most <paramref name="instructions"/> instructions and returns how many it did. RIP is valid afterwards and
@@ -97,13 +100,27 @@ internal sealed unsafe class Interpreter : IDisposable
         if (SingleStep.TryRaiseDue(cpu)) return 0;
         if (op == null && Native is { } translated && translated.IsWorth(budget) && !SingleStep.IsWanted(cpu))
         {
-            // All of it in translated code: what nearly every turn of many CPUs is.
             cpu->Current = null;
-            var stop = translated.Run(cpu, instructions);
-            if (stop == NativeStop.Budget) return instructions;
-            op = AfterNative(translated, stop, cpu, instructions, out budget);
+            return RunOn(translated, translated.Run(cpu, instructions), cpu, instructions);
         }
 
+        return instructions - RunOn(cpu, op, instructions, budget);
+    }
+
+    /// <summary>The rest of a run that has begun with <see cref="NativeEngine.TryStay"/>, where not all has been retired there.</summary>
+    public long RunAfterStay(CpuState* cpu, long instructions)
+    {
+        cpu->Exit = ExecutionExit.Budget;
+        cpu->RunLength = instructions;
+        cpu->BudgetBeyond = 0;
+        var native = Native!;
+        return RunOn(native, native.GoOn(cpu), cpu, instructions);
+    }
+
+    private long RunOn(NativeEngine native, NativeStop stop, CpuState* cpu, long instructions)
+    {
+        if (stop == NativeStop.Budget) return instructions;
+        var op = AfterNative(native, stop, cpu, instructions, out var budget);
         return instructions - RunOn(cpu, op, instructions, budget);
     }
 
@@ -112,7 +129,9 @@ internal sealed unsafe class Interpreter : IDisposable
     {
         while (budget > 0 && cpu->Exit == ExecutionExit.Budget)
             op = SingleStep.IsWanted(cpu) ? Step(cpu, op, instructions, ref budget)
-                : Native is { } native && native.IsWorth(budget) ? RunNative(native, cpu, op, instructions, ref budget)
+                : Native is not { } native ? Proceed(cpu, op, ref budget)
+                : native.IsWorth(budget) ? RunNative(native, cpu, op, instructions, ref budget)
+                : native.IsResting ? Rest(native, cpu, op, instructions, ref budget)
                 : Proceed(cpu, op, ref budget);
 
         cpu->Current = op;
@@ -197,6 +216,8 @@ internal sealed unsafe class Interpreter : IDisposable
         {
             case NativeStop.Budget:
                 return null;
+            case NativeStop.Cold:
+                return null;
             case NativeStop.Path:
                 return NotePath(native, cpu, instructions, ref budget);
             case NativeStop.Care:
@@ -204,16 +225,35 @@ internal sealed unsafe class Interpreter : IDisposable
                 return RunAlone(cpu, _memoryFetch, ref budget);
         }
 
-        var op = FindRip(cpu, ref budget);
-        if (cpu->Exit != ExecutionExit.Budget || op == null) return op;
-
         // Just this block, so that translated code is asked again behind it.
-        var block = Math.Min(budget, op->RemainingInstructions);
-        var left = block;
-        cpu->RunLength = instructions - budget + block;
-        while (left > 0 && cpu->Exit == ExecutionExit.Budget && !SingleStep.IsWanted(cpu)) op = Proceed(cpu, op, ref left);
+        return Interpret(cpu, null, 0, instructions, ref budget);
+    }
+
+    /// <summary>Nothing is hot, so translated code is not asked for a while.</summary>
+    private Op* Rest(NativeEngine native, CpuState* cpu, Op* op, long instructions, ref long budget)
+    {
+        var before = budget;
+        op = Interpret(cpu, op, native.Rest, instructions, ref budget);
+        native.NoteInterpreted(before - budget);
+        return op;
+    }
+
+    /// <summary>One block, and as many more as so many instructions hold; fewer where something is not plain.</summary>
+    private Op* Interpret(CpuState* cpu, Op* op, long wanted, long instructions, ref long budget)
+    {
+        if (op == null)
+        {
+            op = FindRip(cpu, ref budget);
+            if (cpu->Exit != ExecutionExit.Budget || op == null || budget <= 0) return op;
+        }
+
+        var left = Math.Min(budget, Math.Max(wanted, op->RemainingInstructions));
+        var beyond = budget - left;
+        cpu->RunLength = instructions - beyond;
+        do op = Proceed(cpu, op, ref left);
+        while (left > 0 && cpu->Exit == ExecutionExit.Budget && !SingleStep.IsWanted(cpu) && (beyond == 0 || (op != null && op->RemainingInstructions <= left)));
         cpu->RunLength = instructions;
-        budget += left - block;
+        budget = beyond + left;
         return op;
     }
 
@@ -284,6 +324,8 @@ internal sealed unsafe class Interpreter : IDisposable
     /// <summary>The block at RIP. Null when there is none: then the instruction there has been run alone, or has trapped.</summary>
     private Op* FindRip(CpuState* cpu, ref long budget)
     {
+        var remembered = JumpCache.Slot(_cache.JumpCacheEntries, cpu->Rip);
+        if (remembered->Rip == cpu->Rip) return remembered->Block;
         var block = _cache.Find(cpu->Rip, out var obstacle);
         if (block is not null)
         {

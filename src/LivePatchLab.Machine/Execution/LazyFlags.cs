@@ -60,13 +60,6 @@ internal static unsafe class LazyFlags
         cpu->FlagKind = Bits;
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void SetPacked(CpuState* cpu, ulong packed)
-    {
-        cpu->FlagA = packed;
-        cpu->FlagKind = Packed;
-    }
-
     /// <summary>The flags of a sum with a carry in.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     public static void SetSum(CpuState* cpu, ulong a, ulong b, ulong result, int log2Bytes) => SetBits(cpu, OfSum(a, b, result, log2Bytes));

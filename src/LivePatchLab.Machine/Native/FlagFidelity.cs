@@ -63,7 +63,7 @@ internal sealed unsafe class FlagFidelity(CodeMemory memory, NativeEmitter emitt
             var op = builder.BuildSingle(instruction);
             ((Handler)op->Handler)(&interpreted, op, null, 0);
 
-            var wrong = NativeThunks.UnpackFlags(native.NativeFlags) ^ LazyFlags.Status(&interpreted);
+            var wrong = LazyFlags.Status(&native) ^ LazyFlags.Status(&interpreted);
             differing |= Bits(wrong);
 
             // An operand in the frame keeps its upper bytes where a register would lose them.

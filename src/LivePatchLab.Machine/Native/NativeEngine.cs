@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Iced.Intel;
 
@@ -12,8 +13,11 @@ internal enum NativeStop
     /// <summary>All instructions are retired.</summary>
     Budget,
 
-    /// <summary>The code at RIP is not hot yet, or cannot be translated: interpret a block of it.</summary>
+    /// <summary>The code at RIP cannot be translated, or not now: interpret a block of it.</summary>
     Block,
+
+    /// <summary>The code at RIP is not hot yet: interpret for as long as <see cref="NativeEngine.IsResting"/> says.</summary>
+    Cold,
 
     /// <summary>The code at RIP is hot: interpret what comes, note the path, and have it translated.</summary>
     Path,
@@ -29,10 +33,16 @@ internal enum NativeStop
 /// </summary>
 internal sealed unsafe class NativeEngine : IDisposable
 {
-    // Below these a block is not worth translating, and a budget not worth entering for.
-    private const int HotExecutions = 12;
+    // What it takes to ask for translated code and be refused, in instructions.
+    private const int RefusalInstructions = 32;
 
+    // What is interpreted from one refusal to the next question, in instructions.
+    private const int ShortestRest = 16, LongestRest = 512;
+
+    // A budget below is not worth entering for.
     private const long LeastBudget = 12;
+
+    private const int UntranslatableSlots = 4096;
 
     // An instruction that has faulted so often (a signal takes microseconds) is left to the interpreter.
     private const int FaultsBorne = 6;
@@ -51,11 +61,19 @@ internal sealed unsafe class NativeEngine : IDisposable
     private GuestView? _view;
     private readonly ulong[] _path = new ulong[TraceBuilder.LongestTrace + 1];
     private int _pathLength;
+    private long _wholeStays;
     private delegate* unmanaged[SuppressGCTransition]<CpuState*, nint, long, ulong, void> _enter;
     private long _leastBudget;
     private int _runs;
     private bool _hasBase;
-    private bool _isHot;
+
+    // Of instructions that cannot be translated, by their low bits; the last one found there wins.
+    private ulong[] _untranslatable = [];
+
+    private NativeStop _refusal;
+    private long _rest;
+    private long _restGiven = ShortestRest;
+    private long _instructionsAtRefusal;
 
     /// <param name="memory">The machine's memory.</param>
     /// <param name="blocks">The interpreter's cache, which knows what is dirty.</param>
@@ -63,6 +81,7 @@ internal sealed unsafe class NativeEngine : IDisposable
     public NativeEngine(GuestMemory memory, BlockCache blocks, bool isEager)
     {
         _memory = memory;
+        Origin = memory.Origin;
         _blocks = blocks;
         _isEager = isEager;
         _leastBudget = isEager ? 1 : LeastBudget;
@@ -80,7 +99,13 @@ internal sealed unsafe class NativeEngine : IDisposable
     /// <summary>See <see cref="MachineOptions.TranslationBytesMax"/>.</summary>
     public long BytesMax { get; init; } = CodeRegion.SlotBytes;
 
+    /// <summary>What is interpreted at an address before it is translated, in instructions: about what that takes. The first of all takes some times as much.</summary>
+    public int HotInstructions { get; init; } = MachineOptions.HotInstructionsUsual;
+
     public NativeCache? Cache => _cache;
+
+    /// <summary>Host address of guest address 0, as the guest's code is run most.</summary>
+    public byte* Origin { get; private set; }
 
     public IReadOnlyDictionary<string, long> Exits
     {
@@ -88,13 +113,29 @@ internal sealed unsafe class NativeEngine : IDisposable
         {
             var exits = new Dictionary<string, long>();
             for (var i = 0; i < _exits.Length; i++)
-                if (_exits[i] > 0) exits[i < _exits.Length - 1 ? ((NativeExit)i).ToString().ToLowerInvariant() : "unlinked"] = _exits[i];
+            {
+                var count = _exits[i] + (i == (int)NativeExit.Budget ? _wholeStays : 0);
+                if (count > 0) exits[i < _exits.Length - 1 ? ((NativeExit)i).ToString().ToLowerInvariant() : "unlinked"] = count;
+            }
+
             return exits;
         }
     }
 
-    /// <summary>False where so few instructions are interpreted faster than translated code is entered.</summary>
-    public bool IsWorth(long budget) => budget >= _leastBudget;
+    /// <summary>False where so few instructions are interpreted faster than translated code is entered, and while none is asked for.</summary>
+    public bool IsWorth(long budget) => budget >= _leastBudget && _rest <= 0;
+
+    /// <summary>
+    /// True while instructions are interpreted without a question, on whatever CPU: the last questions were refused. As long as they are, each rest is twice the one
+    /// before, so code that is nowhere hot costs what it costs without a translator.
+    /// </summary>
+    public bool IsResting => _rest > 0;
+
+    /// <summary>How many instructions are to be interpreted before the next question.</summary>
+    public long Rest => _rest;
+
+    /// <summary>So many of them have been.</summary>
+    public void NoteInterpreted(long instructions) => _rest -= instructions;
 
     /// <summary>The machine begins a run on the calling thread, perhaps within that of another.</summary>
     /// <returns>Whose run it is within; for <see cref="EndRun"/>.</returns>
@@ -116,43 +157,76 @@ internal sealed unsafe class NativeEngine : IDisposable
         if (outer is not null) outer._hasBase = false;
     }
 
-    public void InvalidateLine(ulong line) => _cache?.Invalidate(line);
+    public void InvalidateLine(ulong line)
+    {
+        if (_cache is null) return;
+        _cache.Invalidate(line);
+
+        // Other bytes may be another instruction.
+        var slots = _untranslatable.AsSpan((int)line & (UntranslatableSlots - 1), 64);
+        for (var i = 0; i < slots.Length; i++)
+            if (slots[i] == line + (ulong)i) slots[i] = 0;
+    }
 
     /// <summary>The permissions of pages are not what they were.</summary>
     public void ChangePermissions(GuestAddress start, long length) => _view?.Protect(start, length);
 
     /// <summary>
+    /// One stay in translated code, where RIP can be entered at once and that is worth it; false, with nothing done, where not. Afterwards RIP, registers and flags are the
+    /// CPU's, and <see cref="HasRetiredAll"/> says whether that was all, as in nearly all turns of many CPUs it is; if not, <see cref="GoOn"/> must follow.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public bool TryStay(CpuState* cpu, long budget)
+    {
+        if (!_hasBase || !IsWorth(budget)) return false;
+        var code = _cache!.EntryOf(cpu->Rip);
+        if (code == 0) return false;
+        cpu->Current = null;
+        Stay(cpu, code, budget);
+        return true;
+    }
+
+    /// <summary>True when the last stay has taken all of the budget.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public bool HasRetiredAll(CpuState* cpu)
+    {
+        if ((cpu->Budget | (long)cpu->NativeExit) != (long)NativeExit.Budget) return false;
+        _wholeStays++;
+        return true;
+    }
+
+    /// <summary>
     /// Retires up to <paramref name="budget"/> instructions; <see cref="CpuState.Budget"/> says how many are left. RIP, registers and flags are the CPU's
-    /// afterwards. One stay that takes all of the budget is what turns of many CPUs are made of, so that is what goes without a question too many.
+    /// afterwards.
     /// </summary>
     public NativeStop Run(CpuState* cpu, long budget)
     {
         cpu->Budget = budget;
-        if (!_hasBase && (!IsAnythingHot(cpu->Rip) || !TryPrepare())) return NativeStop.Block;
+        if (!_hasBase && !IsAnythingHot(cpu->Rip)) return NativeStop.Cold;
+        if (!_hasBase && !TryPrepare()) return NativeStop.Block;
         while (true)
         {
             var code = _cache!.EntryOf(cpu->Rip);
             if (code == 0)
             {
-                if (Find(cpu->Rip) is not { } found) return _isHot ? NativeStop.Path : NativeStop.Block;
+                if (Find(cpu->Rip) is not { } found) return _refusal;
                 code = found.Entry;
             }
 
-            _enter(cpu, code, budget, cpu->FlagKind == LazyFlags.Packed ? cpu->FlagA : NativeThunks.PackFlags(LazyFlags.Status(cpu)));
-            LazyFlags.SetPacked(cpu, cpu->NativeFlags);
-            Instructions += budget - cpu->Budget;
-            budget = cpu->Budget;
-            if ((budget | (long)cpu->NativeExit) == (long)NativeExit.Budget)
-            {
-                _exits[(int)NativeExit.Budget]++;
-                return NativeStop.Budget;
-            }
-
+            Stay(cpu, code, cpu->Budget);
+            if (HasRetiredAll(cpu)) return NativeStop.Budget;
             var stop = AfterStay(cpu);
             if (stop != NativeStop.None) return stop;
-            budget = cpu->Budget;
-            if (budget <= 0) return NativeStop.Budget;
+            if (cpu->Budget <= 0) return NativeStop.Budget;
         }
+    }
+
+    /// <summary>What there is to do behind a stay that has not retired all; else as <see cref="Run"/>.</summary>
+    public NativeStop GoOn(CpuState* cpu)
+    {
+        var stop = AfterStay(cpu);
+        if (stop != NativeStop.None) return stop;
+        return cpu->Budget <= 0 ? NativeStop.Budget : Run(cpu, cpu->Budget);
     }
 
     /// <summary>Notes the next address of a path; false when it is as long as can be of use.</summary>
@@ -173,7 +247,7 @@ internal sealed unsafe class NativeEngine : IDisposable
         _heat[path[0]] = 0;
 
         // What cannot be translated is not asked for again.
-        if (_cache!.LiveAt(path[0]) is null && !_blocks.MayBeDirty(path[0]) && _cache.Translate(path) is null) _heat[path[0]] = int.MinValue;
+        if (_cache!.LiveAt(path[0]) is null && !_blocks.MayBeDirty(path[0]) && _cache.Translate(path) is null) SlotOf(path[0]) = path[0];
         if (Clock is not null) TranslationTime += Clock() - before;
     }
 
@@ -183,6 +257,13 @@ internal sealed unsafe class NativeEngine : IDisposable
         _view?.Dispose();
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void Stay(CpuState* cpu, nint code, long budget)
+    {
+        _enter(cpu, code, budget, cpu->FlagKind == LazyFlags.Packed ? cpu->FlagA : NativeThunks.PackFlags(LazyFlags.Status(cpu)));
+        Instructions += budget - cpu->Budget;
+    }
+
     /// <summary>What translated code came back for.</summary>
     private NativeStop AfterStay(CpuState* cpu)
     {
@@ -190,9 +271,10 @@ internal sealed unsafe class NativeEngine : IDisposable
         if (exit >= (ulong)_exits.Length)
         {
             _exits[^1]++;
+            if (IsUntranslatable(cpu->Rip)) return cpu->Budget == 0 ? NativeStop.Budget : NativeStop.Block;
             var flushes = _cache!.Flushes;
             var target = _cache.LiveAt(cpu->Rip) ?? Find(cpu->Rip);
-            if (target is null) return cpu->Budget == 0 ? NativeStop.Budget : _isHot ? NativeStop.Path : NativeStop.Block;
+            if (target is null) return cpu->Budget == 0 ? NativeStop.Budget : _refusal;
 
             // If everything was emptied for it, the jump is gone too.
             if (flushes == _cache.Flushes) _cache.Link((nint)exit, target);
@@ -220,7 +302,7 @@ internal sealed unsafe class NativeEngine : IDisposable
 
             // A place in the middle of a unit, to which another CPU's stop gave an entry, becomes the start of one too: only those are remembered.
             if ((_cache!.LiveAt(cpu->Rip) ?? Find(cpu->Rip)) is { } unit) _cache.Remember(unit);
-            else if (_isHot) return NativeStop.Path;
+            else if (_refusal == NativeStop.Path) return NativeStop.Path;
             return NativeStop.None;
         }
 
@@ -246,18 +328,39 @@ internal sealed unsafe class NativeEngine : IDisposable
         return NativeStop.Care;
     }
 
-    /// <summary>A unit for an address, if it was translated before; else whether it should be now.</summary>
+    /// <summary>A unit for an address, if it was translated before; else what the interpreter is to do there.</summary>
     private NativeUnit? Find(ulong rip)
     {
-        _isHot = false;
+        _refusal = NativeStop.Block;
+        if (IsUntranslatable(rip) || _blocks.IsDirty(rip)) return null;
         if (_cache!.FindAgain(rip) is { } known) return known;
-        ref var heat = ref CollectionsMarshal.GetValueRefOrAddDefault(_heat, rip, out _);
-        _isHot = ++heat >= (_isEager ? 1 : HotExecutions) && !_blocks.MayBeDirty(rip);
+        if (IsHot(rip)) _refusal = _blocks.MayBeDirty(rip) ? NativeStop.Block : NativeStop.Path;
+        else _refusal = NativeStop.Cold;
         return null;
     }
 
+    private ref ulong SlotOf(ulong rip) => ref _untranslatable[(int)rip & (UntranslatableSlots - 1)];
+
+    private bool IsUntranslatable(ulong rip) => SlotOf(rip) == rip;
+
     /// <summary>False until the first address is hot: most programs of a moment never need what is asked of the host below.</summary>
-    private bool IsAnythingHot(ulong rip) => _cache is not null || _isEager || ++CollectionsMarshal.GetValueRefOrAddDefault(_heat, rip, out _) >= HotExecutions;
+    private bool IsAnythingHot(ulong rip) => _cache is not null || IsHot(rip);
+
+    /// <summary>
+    /// Counts that an address was asked for, and how long it is interpreted then; true when that is as much as its translation takes, so that what turns out never to be
+    /// executed again costs no more than twice what it would have. If not, the next question has to wait.
+    /// </summary>
+    private bool IsHot(ulong rip)
+    {
+        if (_isEager) return true;
+        ref var heat = ref CollectionsMarshal.GetValueRefOrAddDefault(_heat, rip, out _);
+        heat += RefusalInstructions + (int)_restGiven;
+        if (heat >= (_cache is not null ? HotInstructions : 4 * HotInstructions)) return true;
+        _restGiven = Instructions - _instructionsAtRefusal > 8 * _restGiven ? ShortestRest : Math.Min(LongestRest, 2 * _restGiven);
+        _instructionsAtRefusal = Instructions;
+        _rest = _restGiven;
+        return false;
+    }
 
     /// <summary>
     /// Memory and addresses for translated code are asked of the host when there is something to translate, not for every machine; and the
@@ -276,6 +379,8 @@ internal sealed unsafe class NativeEngine : IDisposable
             }
 
             _enter = _cache.Thunks.Enter;
+            _untranslatable = new ulong[UntranslatableSlots];
+            Origin = _view!.Origin;
         }
 
         HostSystem.UseGsBase((nint)_view!.Origin);

@@ -69,7 +69,9 @@ internal sealed unsafe class NativeThunks
         e.LoadFrame(NativeEmitter.Scratch, NativeFrame.Cpu);
         e.Memory(0x89, NativeEmitter.Rax, NativeEmitter.Scratch, 0);
         e.Bytes(0x9f, 0x0f, 0x90, 0xc0);                                          // lahf; seto al
-        e.Memory(0x89, NativeEmitter.Rax, NativeEmitter.Scratch, CpuFields.NativeFlags);
+        e.Memory(0x89, NativeEmitter.Rax, NativeEmitter.Scratch, CpuFields.FlagA);
+        e.Memory(0xc7, 0, NativeEmitter.Scratch, CpuFields.FlagKind, wide: false);
+        e.Word32(LazyFlags.Packed);
         for (var register = 1; register < 13; register++)
             if (register != NativeEmitter.Rsp) e.Memory(0x89, register, NativeEmitter.Scratch, register * 8);
         e.Memory(0x89, NativeEmitter.GuestRsp, NativeEmitter.Scratch, Gpr.Rsp * 8);
@@ -131,7 +133,7 @@ internal sealed unsafe class NativeThunks
     /// <summary>Distances of fields from the start of <see cref="CpuState"/>.</summary>
     private static class CpuFields
     {
-        public static readonly int Budget, Rip, NativeFlags, NativeExit, NativeOverflow, NativeBorrowed, NativeTarget;
+        public static readonly int Budget, Rip, FlagA, FlagKind, NativeExit, NativeOverflow, NativeBorrowed, NativeTarget;
 
         static CpuFields()
         {
@@ -139,7 +141,8 @@ internal sealed unsafe class NativeThunks
             var start = (byte*)&state;
             Budget = (int)((byte*)&state.Budget - start);
             Rip = (int)((byte*)&state.Rip - start);
-            NativeFlags = (int)((byte*)&state.NativeFlags - start);
+            FlagA = (int)((byte*)&state.FlagA - start);
+            FlagKind = (int)((byte*)&state.FlagKind - start);
             NativeExit = (int)((byte*)&state.NativeExit - start);
             NativeOverflow = (int)((byte*)&state.NativeOverflow - start);
             NativeBorrowed = (int)((byte*)&state.NativeBorrowed - start);

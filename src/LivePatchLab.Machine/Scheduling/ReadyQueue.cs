@@ -6,7 +6,8 @@ namespace LivePatchLab.Machine;
 
 /// <summary>
 /// The CPUs that can go on, the one furthest behind first; equal clocks go by CPU number. A tournament: every node of a binary tree holds the lesser of the two below
-/// it, so a change is carried to the root with no branch that depends on the clocks. With short quanta that is what a machine does most.
+/// it, so a change is carried to the root with no branch that depends on the clocks. With short quanta that is what a machine does most. The first is kept beside the
+/// tree, so who comes next, and who is behind that one, is known before the CPU that has had its turn is back in: nothing waits for the tree to be in order.
 /// </summary>
 internal sealed class ReadyQueue
 {
@@ -22,6 +23,9 @@ internal sealed class ReadyQueue
     private readonly long[] _least;
     private readonly int _leaves;
 
+    /// <summary>The key of the CPU furthest behind. It is not in the tree.</summary>
+    private long _first = Absent;
+
     public ReadyQueue(int cpus)
     {
         _leaves = (int)BitOperations.RoundUpToPowerOf2((uint)cpus);
@@ -29,39 +33,97 @@ internal sealed class ReadyQueue
         Array.Fill(_least, Absent);
     }
 
-    public bool IsEmpty => _least[1] == Absent;
+    public bool IsEmpty => _first == Absent;
 
-    /// <summary>The clock of the CPU furthest behind.</summary>
-    public long FirstClock => IsEmpty ? long.MaxValue : _least[1] >> CpuBits;
-
-    public bool Contains(int cpu) => _least[_leaves + cpu] != Absent;
+    /// <summary>The clock of the CPU furthest behind; where there is none, one that is never reached.</summary>
+    public long FirstClock => IsEmpty ? long.MaxValue : _first >> CpuBits;
 
     /// <summary>The CPU furthest behind; there must be one.</summary>
-    public int FirstCpu => (int)_least[1] & (MachineOptions.CpusMax - 1);
+    public int FirstCpu => CpuOf(_first);
 
-    /// <summary>The CPU that would be first without this one, and its clock; false when there is none.</summary>
-    public bool TryFindBehind(int cpu, out long clock, out int behind)
+    /// <summary>The CPU that is behind the first, or -1.</summary>
+    public int SecondCpu => _least[1] == Absent ? -1 : CpuOf(_least[1]);
+
+    public bool Contains(int cpu) => IsFirst(cpu) || _least[_leaves + cpu] != Absent;
+
+    /// <summary>Takes out the CPU furthest behind; there must be one.</summary>
+    public int TakeFirst()
     {
-        ref var root = ref MemoryMarshal.GetArrayDataReference(_least);
-        var key = Absent;
-        for (var node = (nint)(uint)(_leaves + cpu); node > 1; node >>= 1) key = Lesser(key, Unsafe.Add(ref root, node ^ 1));
-        clock = key >> CpuBits;
-        behind = (int)key & (MachineOptions.CpusMax - 1);
-        return key != Absent;
+        var cpu = FirstCpu;
+        DropFirst();
+        return cpu;
+    }
+
+    /// <summary>Puts in a CPU that is not there, and takes out the one furthest behind, which may be the same.</summary>
+    /// <exception cref="InvalidOperationException">The clock is beyond all that a machine can count.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public int Exchange(int cpu, long clock)
+    {
+        var key = KeyOf(cpu, clock);
+        var first = _first;
+        if (key < first) return cpu;
+        Follow(cpu, key);
+        return CpuOf(first);
     }
 
     /// <summary>Puts a CPU in, or moves it to where its new clock belongs.</summary>
     /// <exception cref="InvalidOperationException">The clock is beyond all that a machine can count.</exception>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Set(int cpu, long clock)
     {
-        if ((ulong)clock >= (ulong)ClockEnd) RefuseClock(cpu, clock);
-        Carry(cpu, (clock << CpuBits) | (long)cpu);
+        var key = KeyOf(cpu, clock);
+        if (IsFirst(cpu))
+        {
+            Follow(cpu, key);
+        }
+        else if (key < _first)
+        {
+            Remove(cpu);
+            if (!IsEmpty) Carry(FirstCpu, _first);
+            _first = key;
+        }
+        else
+        {
+            Carry(cpu, key);
+        }
     }
 
     public void Remove(int cpu)
     {
-        if (Contains(cpu)) Carry(cpu, Absent);
+        if (IsFirst(cpu)) DropFirst();
+        else if (Contains(cpu)) Carry(cpu, Absent);
+    }
+
+    private static int CpuOf(long key) => (int)key & (MachineOptions.CpusMax - 1);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static long KeyOf(int cpu, long clock)
+    {
+        if ((ulong)clock >= (ulong)ClockEnd) RefuseClock(cpu, clock);
+        return (clock << CpuBits) | (long)cpu;
+    }
+
+    private bool IsFirst(int cpu) => !IsEmpty && FirstCpu == cpu;
+
+    private void DropFirst()
+    {
+        _first = _least[1];
+        if (!IsEmpty) Carry(FirstCpu, Absent);
+    }
+
+    /// <summary>A key that is not in the tree takes the place of the first, or that of the least in the tree, which then is the first.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void Follow(int cpu, long key)
+    {
+        var least = _least[1];
+        if (key < least)
+        {
+            _first = key;
+            return;
+        }
+
+        _first = least;
+        Carry(CpuOf(least), Absent);
+        Carry(cpu, key);
     }
 
     private static void RefuseClock(int cpu, long clock)

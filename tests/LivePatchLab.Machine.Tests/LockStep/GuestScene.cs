@@ -24,7 +24,7 @@ internal sealed class GuestScene : LockStepScene
         };
         var cpus = guest is "locks" or "sites" ? Draw.Of(1, 2, 4, 16) : 1;
         var quantum = Draw.Of(1, 10, 200, 1_000, 20_000, 100_000);
-        Machine = new(new() { Cpus = cpus, QuantumCyclesMax = quantum, Choices = new SeededChoices(new(seed)), Engine = engine, TranslationBytesMax = translationBytesMax });
+        Machine = new(new() { Cpus = cpus, QuantumCyclesMax = quantum, Choices = new SeededChoices(new(seed)), Engine = engine, TranslationBytesMax = translationBytesMax, HotInstructions = SoonHot });
         _program = new(Machine, ProgramImage.Open(LabFolder.Guest(guest)), arguments, _output, _errors);
         Description = $"{guest} {string.Join(' ', arguments)} on {cpus} CPUs, quantum {quantum}";
     }

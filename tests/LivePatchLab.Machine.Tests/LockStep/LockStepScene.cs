@@ -6,6 +6,9 @@ namespace LivePatchLab.Machine.Tests;
 /// </summary>
 internal abstract class LockStepScene(ulong seed) : IDisposable
 {
+    /// <summary>Scenes are short: their code is translated so soon that both engines have their part of what <see cref="ExecutionEngine.Auto"/> runs.</summary>
+    protected const int SoonHot = 400;
+
     protected Draw Draw { get; } = new(seed);
 
     public abstract SmpMachine Machine { get; }

@@ -25,6 +25,7 @@ internal sealed class RandomProgramScene : LockStepScene
             QuantumCyclesMax = Draw.Of(3, 30, 300, 3_000, 30_000, 100_000),
             Engine = engine,
             TranslationBytesMax = translationBytesMax,
+            HotInstructions = SoonHot,
         };
         Machine = new(options);
         _isUser = Draw.OneIn(4);

@@ -26,11 +26,16 @@ public sealed class ReadyQueueTests
                     var first = model.OrderBy(e => e.Value).ThenBy(e => e.Key).First();
                     queue.FirstClock.ShouldBe(first.Value);
                     queue.FirstCpu.ShouldBe(first.Key);
-                    var others = model.Where(e => e.Key != first.Key).OrderBy(e => e.Value).ThenBy(e => e.Key).ToList();
-                    queue.TryFindBehind(first.Key, out var clockBehind, out var behind).ShouldBe(others.Count > 0);
-                    if (others.Count > 0) (behind, clockBehind).ShouldBe((others[0].Key, others[0].Value));
-                    queue.Remove(first.Key);
+                    queue.TakeFirst().ShouldBe(first.Key);
                     model.Remove(first.Key);
+                    queue.SecondCpu.ShouldBe(model.Count < 2 ? -1 : model.OrderBy(e => e.Value).ThenBy(e => e.Key).ElementAt(1).Key);
+                    if (cpu % 2 == 0) continue;
+
+                    // It has had a turn, and the next comes.
+                    model[first.Key] = first.Value + cpu;
+                    var next = model.OrderBy(e => e.Value).ThenBy(e => e.Key).First();
+                    queue.Exchange(first.Key, first.Value + cpu).ShouldBe(next.Key);
+                    model.Remove(next.Key);
                 }
                 else
                 {
