@@ -9,7 +9,7 @@ public sealed unsafe partial class SmpMachine
     private long _nowCycles;
     private long _acts;
     private bool _hasArmed;
-    private readonly HashSet<ulong> _volatileLines = [];
+    private readonly LineSet _volatileLines = new();
     private readonly List<ulong> _undeclaredLines = [];
 
     /// <summary>How stores of kernel variables reach the other CPUs.</summary>

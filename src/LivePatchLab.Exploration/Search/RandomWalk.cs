@@ -19,7 +19,7 @@ public sealed class RandomWalk : IStrategy
     {
         private const int Inclinations = 5;
 
-        private SeededChoices _choices = new(seed);
+        private readonly SeededChoices _choices = new(seed);
         private int _leaving;
         private Transition _current;
 
@@ -31,7 +31,7 @@ public sealed class RandomWalk : IStrategy
 
         public bool TryBegin(long ordinal)
         {
-            _choices = new(seed.Derive((ulong)ordinal));
+            _choices.Restart(seed.Derive((ulong)ordinal));
             _leaving = 16 >> _choices.Choose(ChoicePoint.Schedule, Inclinations);
             _current = default;
             return true;

@@ -12,6 +12,7 @@ internal sealed class ScenarioMachine : IDisposable
     private readonly Checker[] _checkers;
     private readonly MachineSnapshot _start;
     private readonly Watching _patching, _fetching, _storing, _trapping, _stepping;
+    private readonly Checker[] _beginning, _ending;
 
     // Subscribed and unsubscribed in every execution, so made once.
     private readonly DirtyFetchHandler _onFetched;
@@ -39,6 +40,7 @@ internal sealed class ScenarioMachine : IDisposable
         _storing = WhoOverride(nameof(Checker.OnCodeStored));
         _trapping = WhoOverride(nameof(Checker.OnTrapped));
         _stepping = Watching.Of(_checkers.Where(c => c.WantsSteps));
+        (_beginning, _ending) = (WhoOverride(nameof(Checker.Begin)).All, WhoOverride(nameof(Checker.End)).All);
         _start = Machine.TakeSnapshot();
         if (_checkers.Length > 0) Listen();
     }
@@ -105,7 +107,7 @@ internal sealed class ScenarioMachine : IDisposable
         Run.Restart();
         _scenario.Begin(Run);
         foreach (var site in Run.SiteSpan) Machine.DeclareVolatile(site.Address, site.Length);
-        foreach (var checker in _checkers) checker.Begin(Run);
+        foreach (var checker in _beginning) checker.Begin(Run);
         Transitions = 0;
         EndRepeating();
         if (!records && Performing is null) Repeat(search);
@@ -113,7 +115,7 @@ internal sealed class ScenarioMachine : IDisposable
         var end = PerformAll(search);
         if (end is ExecutionEnd.Complete or ExecutionEnd.Stopped)
         {
-            foreach (var checker in _checkers) checker.End(Run);
+            foreach (var checker in _ending) checker.End(Run);
             Judge();
         }
 
