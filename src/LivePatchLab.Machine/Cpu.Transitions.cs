@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace LivePatchLab.Machine;
 
 /// <summary>A CPU of a machine that is explored: what it can do next, and doing it.</summary>
@@ -113,18 +115,24 @@ public sealed unsafe partial class Cpu
         Activity = CpuActivity.Idle;
     }
 
-    internal void CollectTransitions(List<Transition> into)
+    /// <summary>No more than this can be done here next.</summary>
+    internal int TransitionsMax => 2 + _armed.Count + _storeBuffer.Count;
+
+    /// <summary>Gives how many there are.</summary>
+    internal int CollectTransitions(Span<Transition> into)
     {
-        if (CanStep) into.Add(new(Id, TransitionKind.Step));
-        if (Activity == CpuActivity.Parked) return;
-        if (_pendingIpis.Count > 0 && InterruptsEnabled) into.Add(new(Id, TransitionKind.TakeIpi));
-        if (!_storeBuffer.IsEmpty) _storeBuffer.CollectDrains(Id, Machine.MemoryOrder, into);
+        var count = 0;
+        if (CanStep) into[count++] = new(Id, TransitionKind.Step);
+        if (Activity == CpuActivity.Parked) return count;
+        if (_pendingIpis.Count > 0 && InterruptsEnabled) into[count++] = new(Id, TransitionKind.TakeIpi);
+        if (!_storeBuffer.IsEmpty) count += _storeBuffer.CollectDrains(Id, Machine.MemoryOrder, into[count..]);
         for (var i = 0; i < _armed.Count; i++)
         {
             var armed = _armed[i];
-            if (CanTake(armed))
-                into.Add(new(Id, armed.IsNmi ? TransitionKind.TakeNmi : TransitionKind.TakeInterrupt, armed.Slot));
+            if (CanTake(armed)) into[count++] = new(Id, armed.IsNmi ? TransitionKind.TakeNmi : TransitionKind.TakeInterrupt, armed.Slot);
         }
+
+        return count;
     }
 
     internal bool CanPerform(Transition transition) => transition.Kind switch
@@ -214,14 +222,13 @@ public sealed unsafe partial class Cpu
             return true;
         }
 
-        if (!routine.MoveNext())
+        if (routine.Next() is not { } step)
         {
             if (routine.Kind != RoutineKind.Task) log.Write(AccessLog.InterruptFlagOf(Id.Index));
             Finish(routine);
             return true;
         }
 
-        var step = routine.Current;
         if (Machine.Events.WantsSteps) Machine.Events.RaiseStepped(this, routine, step);
         var before = log.Notes;
         ClockCycles += step.Execute(this);
@@ -327,7 +334,7 @@ public sealed unsafe partial class Cpu
         _routines.Add(new(armed.Name, armed.Handler(this).GetEnumerator(), RoutineKind.DeviceInterrupt) { EnteredClockCycles = ClockCycles });
     }
 
-    [System.Runtime.CompilerServices.InlineArray(LoopWords)]
+    [InlineArray(LoopWords)]
     private struct LoopState
     {
         private ulong _first;

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using LivePatchLab.Machine;
 using LivePatchLab.Patching;
 
@@ -6,6 +7,9 @@ namespace LivePatchLab.Exploration;
 /// <summary>A machine that runs one execution of a scenario after the other, each as a search decides. One thread's own.</summary>
 internal sealed class ScenarioMachine : IDisposable
 {
+    /// <summary>A search of a small scenario is over before reflection has said this for its checkers.</summary>
+    private static readonly ConcurrentDictionary<(Type Checker, string Method), bool> Overrides = new();
+
     private readonly Scenario _scenario;
     private readonly SearchChoices _choices = new();
     private readonly List<Transition> _enabled = [];
@@ -156,17 +160,19 @@ internal sealed class ScenarioMachine : IDisposable
 
     private ExecutionEnd PerformAll(ISearch search)
     {
-        for (; Transitions < _scenario.TransitionsMax; Transitions++)
+        var (machine, enabled, wantsAccesses, transitionsMax) = (Machine, _enabled, search.WantsAccesses, _scenario.TransitionsMax);
+        for (; Transitions < transitionsMax; Transitions++)
         {
-            Machine.CollectTransitions(_enabled);
-            if (_enabled.Count == 0) return ExecutionEnd.Complete;
-            var chosen = search.ChooseTransition(_enabled);
+            machine.CollectTransitions(enabled);
+            if (enabled.Count == 0) return ExecutionEnd.Complete;
+            var chosen = search.ChooseTransition(enabled);
             if (chosen < 0) return ExecutionEnd.Abandoned;
-            _choices.NoteTransition(chosen, _enabled.Count);
-            Performing?.Invoke(_enabled[chosen]);
-            Machine.Perform(_enabled[chosen]);
-            if (search.WantsAccesses) search.Performed(Machine.Accesses!.Accesses);
-            if (Machine.IsStopRequested)
+            var transition = enabled[chosen];
+            if (_choices.Records) _choices.NoteTransition(chosen, enabled.Count);
+            Performing?.Invoke(transition);
+            machine.Perform(transition);
+            if (wantsAccesses) search.Performed(machine.Accesses!.Accesses);
+            if (machine.IsStopRequested)
             {
                 Transitions++;
                 return ExecutionEnd.Stopped;
@@ -222,7 +228,9 @@ internal sealed class ScenarioMachine : IDisposable
     }
 
     /// <summary>The checkers that look at an event: a search raises millions of each, and most checkers look at one or two kinds.</summary>
-    private Watching WhoOverride(string method) => Watching.Of(_checkers.Where(c => c.GetType().GetMethod(method)!.DeclaringType != typeof(Checker)));
+    private Watching WhoOverride(string method) => Watching.Of(_checkers.Where(c => Overrides.GetOrAdd((c.GetType(), method), IsOverridden)));
+
+    private static bool IsOverridden((Type Checker, string Method) of) => of.Checker.GetMethod(of.Method)!.DeclaringType != typeof(Checker);
 
     /// <summary>Checkers that look at one kind of event, and those of them that must be told again of what they have seen in another execution.</summary>
     private sealed record Watching(Checker[] All, Checker[] Again)
@@ -241,26 +249,27 @@ internal sealed class ScenarioMachine : IDisposable
     {
         private readonly List<Decision> _recorded = [];
         private ISearch? _search;
-        private bool _records;
+
+        public bool Records { get; private set; }
 
         public IEnumerable<Decision> Recorded => _recorded;
 
         public void Begin(ISearch search, bool records)
         {
             _search = search;
-            _records = records;
+            Records = records;
             _recorded.Clear();
         }
 
         public void NoteTransition(int chosen, int alternatives)
         {
-            if (_records && alternatives > 1) _recorded.Add(new(ChoicePoint.Schedule, chosen, alternatives));
+            if (alternatives > 1) _recorded.Add(new(ChoicePoint.Schedule, chosen, alternatives));
         }
 
         public int Choose(ChoicePoint point, int alternatives)
         {
             var choice = _search!.Choose(point, alternatives);
-            if (_records) _recorded.Add(new(point, choice, alternatives));
+            if (Records) _recorded.Add(new(point, choice, alternatives));
             return choice;
         }
     }

@@ -73,6 +73,9 @@ public sealed class KernelRoutine
         return true;
     }
 
+    /// <summary>The same; gives the step, or null at the end.</summary>
+    internal KernelStep? Next() => _nextStraight < _straightEnd ? _straight[_nextStraight++] : MoveOn() ? Current : null;
+
     private bool MoveOn()
     {
         if (_straightEnd > 0) _current = _straight[^1];
