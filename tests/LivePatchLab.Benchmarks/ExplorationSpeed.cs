@@ -1,5 +1,4 @@
 using LivePatchLab.Exploration;
-using LivePatchLab.Linux.Tests;
 using LivePatchLab.Machine;
 using LivePatchLab.Patching;
 

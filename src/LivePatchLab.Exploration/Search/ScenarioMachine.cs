@@ -33,6 +33,9 @@ internal sealed class ScenarioMachine : IDisposable
             MemoryOrder = scenario.MemoryOrder,
             Choices = _choices,
             QuantumCyclesMax = 1,
+
+            // One transition at a time, nothing is ever hot: a translator would only have to be made and thrown away.
+            Engine = ExecutionEngine.Interpreter,
         });
         scenario.LayOut(Machine);
         Run = new(Machine) { Patched = OnPatched };
