@@ -9,7 +9,9 @@ public delegate IEnumerable<KernelStep> Int3Handler(Cpu cpu, TrapFrame regs);
 public sealed class LinuxKernel
 {
     private readonly List<Int3Handler> _int3Handlers = [];
-    private readonly Dictionary<Type, object> _globals = [];
+
+    /// <summary>Few: a search makes a kernel for every execution, and asks for one or two.</summary>
+    private readonly List<(Type Kind, object Variables)> _globals = [];
 
     public LinuxKernel(SmpMachine machine)
     {
@@ -43,9 +45,10 @@ public sealed class LinuxKernel
     public T Globals<T>(Func<LinuxKernel, T> make)
         where T : class
     {
-        if (_globals.TryGetValue(typeof(T), out var globals)) return (T)globals;
+        if (GlobalsOrNull<T>() is { } globals) return globals;
         var made = make(this);
-        _globals.Add(typeof(T), made);
+        if (GlobalsOrNull<T>() is not null) throw new InvalidOperationException($"the making of {typeof(T).Name} has made another one");
+        _globals.Add((typeof(T), made));
         return made;
     }
 
@@ -57,7 +60,11 @@ public sealed class LinuxKernel
     /// <summary>The same, or null where nobody has asked for it: for those who only look.</summary>
     public T? GlobalsOrNull<T>()
         where T : class
-        => _globals.TryGetValue(typeof(T), out var globals) ? (T)globals : null;
+    {
+        foreach (var (kind, variables) in _globals)
+            if (kind == typeof(T)) return (T)variables;
+        return null;
+    }
 
     /// <summary>BUG_ON(), or an oops: a step that stops the machine.</summary>
     /// <param name="what">In words, with the place.</param>

@@ -1,8 +1,13 @@
+using System.Runtime.CompilerServices;
+
 namespace LivePatchLab.Machine;
 
 /// <summary>A CPU of a machine that is explored: what it can do next, and doing it.</summary>
 public sealed unsafe partial class Cpu
 {
+    // What a loop's state is: sixteen registers, RFLAGS, and the oldest code that the CPU may still be given.
+    private const int LoopFlags = 16, LoopFloor = 17, LoopWords = 18;
+
     /// <summary>Work that nobody can notice is done together with what comes after it, up to this many steps and instructions.</summary>
     private const int QuietWorkMax = 200;
 
@@ -17,7 +22,7 @@ public sealed unsafe partial class Cpu
     private bool _isStuttering;
     private bool _hasRunQueueOut;
     private ulong _loopHead;
-    private ulong _loopHeadState;
+    private LoopState _loopHeadState;
     private long _loopHeadForeignActs;
     private long _ownActs;
     private uint _rounds;
@@ -111,18 +116,24 @@ public sealed unsafe partial class Cpu
         NotePlain();
     }
 
-    internal void CollectTransitions(List<Transition> into)
+    /// <summary>No more than this can be done here next.</summary>
+    internal int TransitionsMax => 2 + _armed.Count + _storeBuffer.Count;
+
+    /// <summary>Gives how many there are.</summary>
+    internal int CollectTransitions(Span<Transition> into)
     {
-        if (CanStep) into.Add(new(Id, TransitionKind.Step));
-        if (Activity == CpuActivity.Parked) return;
-        if (_pendingIpis.Count > 0 && InterruptsEnabled) into.Add(new(Id, TransitionKind.TakeIpi));
-        if (!_storeBuffer.IsEmpty) _storeBuffer.CollectDrains(Id, Machine.MemoryOrder, into);
+        var count = 0;
+        if (CanStep) into[count++] = new(Id, TransitionKind.Step);
+        if (Activity == CpuActivity.Parked) return count;
+        if (_pendingIpis.Count > 0 && InterruptsEnabled) into[count++] = new(Id, TransitionKind.TakeIpi);
+        if (!_storeBuffer.IsEmpty) count += _storeBuffer.CollectDrains(Id, Machine.MemoryOrder, into[count..]);
         for (var i = 0; i < _armed.Count; i++)
         {
             var armed = _armed[i];
-            if (CanTake(armed))
-                into.Add(new(Id, armed.IsNmi ? TransitionKind.TakeNmi : TransitionKind.TakeInterrupt, armed.Slot));
+            if (CanTake(armed)) into[count++] = new(Id, armed.IsNmi ? TransitionKind.TakeNmi : TransitionKind.TakeInterrupt, armed.Slot);
         }
+
+        return count;
     }
 
     internal bool CanPerform(Transition transition) => transition.Kind switch
@@ -160,7 +171,7 @@ public sealed unsafe partial class Cpu
         }
     }
 
-    private bool CanStep => _routines.Count > 0 ? !_routines[^1].IsBlocked && !(_routines[^1].Kind == RoutineKind.GuestCall && IsSpinning) : Activity == CpuActivity.Guest && !IsSpinning;
+    private bool CanStep => Routine is { } routine ? !routine.IsBlocked && !(routine.Kind == RoutineKind.GuestCall && IsSpinning) : Activity == CpuActivity.Guest && !IsSpinning;
 
     private bool CanTake(ArmedInterrupt armed) => armed.IsNmi ? !IsNmiBlocked : InterruptsEnabled;
 
@@ -177,7 +188,8 @@ public sealed unsafe partial class Cpu
     {
         for (var i = 0; i < QuietWorkMax; i++)
         {
-            if (RunsGuest)
+            var routine = Routine;
+            if (routine is null ? Activity == CpuActivity.Guest : routine.Kind == RoutineKind.GuestCall)
             {
                 var isAct = DoInstruction(log);
                 if (Machine.Fetch.CaptureUnit == CaptureUnit.Block)
@@ -189,7 +201,7 @@ public sealed unsafe partial class Cpu
 
                 if (isAct) return;
             }
-            else if (_routines.Count == 0 || _routines[^1].IsBlocked || DoStep(_routines[^1], log))
+            else if (routine is null || routine.IsBlocked || DoStep(routine, log))
             {
                 return;
             }
@@ -211,15 +223,14 @@ public sealed unsafe partial class Cpu
             return true;
         }
 
-        if (!routine.MoveNext())
+        if (routine.Next() is not { } step)
         {
             if (routine.Kind != RoutineKind.Task) log.Write(AccessLog.InterruptFlagOf(Id.Index));
             Finish(routine);
             return true;
         }
 
-        var step = routine.Current;
-        if (Machine.Events.WantsSteps) Machine.Events.RaiseStepped(this, routine);
+        if (Machine.Events.WantsSteps) Machine.Events.RaiseStepped(this, routine, step);
         var before = log.Notes;
         ClockCycles += step.Execute(this);
         if (log.Notes > before) return true;
@@ -280,13 +291,10 @@ public sealed unsafe partial class Cpu
     /// <summary>Code that has come back to where it was, as it was, with nobody else having done anything, will go on like that.</summary>
     private void NoteLoop()
     {
-        var hasher = default(StateHasher);
-        for (var i = 0; i < 16; i++) hasher.Add(State->Registers[i]);
-        hasher.Add(Rflags);
-        hasher.Add(Machine.Versions.FloorOf(Id));
-        var state = hasher.Result.Value;
+        Span<ulong> before = _loopHeadState;
+        var (flags, floor) = (Rflags, (ulong)Machine.Versions.FloorOf(Id));
         var acts = Machine.ForeignActs(this);
-        var repeats = _loopHead == State->Rip && _loopHeadState == state && _loopHeadForeignActs == acts;
+        var repeats = _loopHead == State->Rip && _loopHeadForeignActs == acts && before[LoopFlags] == flags && before[LoopFloor] == floor && Registers.SequenceEqual(before[..LoopFlags]);
 
         // A queue that holds what was decoded runs out while the code goes round: once, it has gone round that often.
         if (repeats && !_hasRunQueueOut && Machine.Fetch.QueueDepth is { } depth)
@@ -300,7 +308,10 @@ public sealed unsafe partial class Cpu
         }
 
         _isStuttering = repeats;
-        (_loopHead, _loopHeadState, _loopHeadForeignActs) = (State->Rip, state, acts);
+        (_loopHead, _loopHeadForeignActs) = (State->Rip, acts);
+        if (repeats) return;
+        Registers.CopyTo(before);
+        (before[LoopFlags], before[LoopFloor]) = (flags, floor);
     }
 
     private void TakeArmed(int slot, AccessLog log)
@@ -321,5 +332,11 @@ public sealed unsafe partial class Cpu
         Serialise(SerialisingEvents.InterruptDelivery);
         InterruptsEnabled = false;
         _routines.Add(new(armed.Name, armed.Handler(this).GetEnumerator(), RoutineKind.DeviceInterrupt) { EnteredClockCycles = ClockCycles });
+    }
+
+    [InlineArray(LoopWords)]
+    private struct LoopState
+    {
+        private ulong _first;
     }
 }

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace LivePatchLab.Machine;
 
 /// <summary>
@@ -9,7 +11,7 @@ public sealed unsafe partial class SmpMachine
     private long _nowCycles;
     private long _acts;
     private bool _hasArmed;
-    private readonly HashSet<ulong> _volatileLines = [];
+    private readonly LineSet _volatileLines = new();
     private readonly List<ulong> _undeclaredLines = [];
 
     /// <summary>How stores of kernel variables reach the other CPUs.</summary>
@@ -73,8 +75,15 @@ public sealed unsafe partial class SmpMachine
     /// <summary>What can be done next: in the order of the CPUs, and what need not happen behind what must.</summary>
     public void CollectTransitions(List<Transition> into)
     {
-        into.Clear();
-        foreach (var cpu in _cpus) cpu.CollectTransitions(into);
+        // Into a span: this is done before every transition, and there are mostly two.
+        var count = 0;
+        foreach (var cpu in _cpus)
+        {
+            CollectionsMarshal.SetCount(into, count + cpu.TransitionsMax);
+            count += cpu.CollectTransitions(CollectionsMarshal.AsSpan(into)[count..]);
+        }
+
+        CollectionsMarshal.SetCount(into, count);
         if (_hasArmed && into.Count > 1) MoveOptionalsBack(into);
     }
 

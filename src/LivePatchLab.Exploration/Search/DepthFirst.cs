@@ -19,6 +19,8 @@ public sealed class DepthFirst(bool reduces = true) : IStrategy
 
 internal sealed class DepthFirstSearch(bool reduces) : ISearch
 {
+    private const int Nowhere = -1;
+
     private readonly List<DepthFirstNode> _stack = [];
     private readonly Stack<DepthFirstNode> _spare = new();
     private readonly List<Transition> _actors = [];
@@ -27,6 +29,10 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
 
     /// <summary>The nodes of the stack in short, side by side: most of them need not be looked at to know that they are no race.</summary>
     private PathEntry[] _path = new PathEntry[64];
+
+    /// <summary>Where on the path each actor has done something last, and how many places of the path that takes in.</summary>
+    private readonly int[] _lastOf = new int[DepthFirstNode.ActorsMax];
+    private int _entered;
 
     /// <summary>How many nodes of the stack are as they were in the execution before.</summary>
     private int _known;
@@ -103,8 +109,11 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
         node.Note(accesses);
         node.Actor = ActorOf(node.Transition);
         if (_depth >= _path.Length) Array.Resize(ref _path, 2 * _depth);
-        FindRaces(node);
-        _path[_depth] = new(node.TouchedBits, node.WrittenBits, node.Actor, node.Stamp, node.Releases);
+        var last = _lastOf[node.Actor];
+        FindRaces(node, last);
+        _path[_depth] = new(node.TouchedBits, node.WrittenBits, node.Actor, node.Stamp, node.Releases, last);
+        _lastOf[node.Actor] = _depth;
+        _entered = _depth + 1;
     }
 
     public void End(ExecutionEnd end)
@@ -116,25 +125,37 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
         var actor = _actors.IndexOf(transition);
         if (actor >= 0) return actor;
         if (_actors.Count == DepthFirstNode.ActorsMax) throw new InvalidOperationException($"more than {DepthFirstNode.ActorsMax} actors: depth-first search is for smaller scenarios");
+        _lastOf[_actors.Count] = Nowhere;
         _actors.Add(transition);
         return _actors.Count - 1;
+    }
+
+    /// <summary>Takes back what was performed from here on.</summary>
+    private void LeavePath(int depth)
+    {
+        while (_entered > depth)
+        {
+            ref readonly var entry = ref _path[--_entered];
+            _lastOf[entry.Actor] = entry.Previous;
+        }
     }
 
     /// <summary>
     /// Works out what the new transition comes after, and where it could have come earlier: before the last transition that it conflicts with and does not
     /// come after anyway.
     /// </summary>
-    private void FindRaces(DepthFirstNode node)
+    private void FindRaces(DepthFirstNode node, int previous)
     {
-        node.BeginClock(LastOf(node.Actor), _actors.Count);
+        node.BeginClock(previous == Nowhere ? null : _stack[previous], _actors.Count);
         if (node.Acquires) AcquireReleased(node);
         var isRaceFound = false;
 
         // Clocks hold all that a transition comes after: what one of them holds already has nothing to add to it.
         var (touched, written) = (node.TouchedBits, node.WrittenBits);
-        for (var i = _depth - 1; i >= 0; i--)
+        var path = _path.AsSpan(0, _depth);
+        for (var i = path.Length - 1; i >= 0; i--)
         {
-            ref readonly var entry = ref _path[i];
+            ref readonly var entry = ref path[i];
             if (((entry.Written & touched) | (entry.Touched & written)) == 0 || node.CameAfter(entry.Actor, entry.Stamp)) continue;
             if (isRaceFound && node.ComesAfter(entry.Actor, entry.Stamp)) continue;
             var earlier = _stack[i];
@@ -142,13 +163,6 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
             if (!isRaceFound) isRaceFound = earlier.TryWantInstead(node.Transition, isEnabledLater: node.Acquires && IsReleasedSince(i, node));
             node.JoinAfter(earlier);
         }
-    }
-
-    private DepthFirstNode? LastOf(int actor)
-    {
-        for (var i = _depth - 1; i >= 0; i--)
-            if (_path[i].Actor == actor) return _stack[i];
-        return null;
     }
 
     /// <summary>True when what made a transition possible was done behind a place on the path.</summary>
@@ -176,6 +190,7 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
             if (last.TryNextAnswer() || last.TryNextTransition())
             {
                 _known = _stack.Count - 1;
+                LeavePath(_known);
                 return true;
             }
 
@@ -192,5 +207,6 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
     /// <param name="Actor">Whose it was.</param>
     /// <param name="Stamp">Which of its actor's it was, from 1.</param>
     /// <param name="Releases">True when it has handed something on.</param>
-    private readonly record struct PathEntry(ulong Touched, ulong Written, int Actor, int Stamp, bool Releases);
+    /// <param name="Previous">Where its actor had done something before.</param>
+    private readonly record struct PathEntry(ulong Touched, ulong Written, int Actor, int Stamp, bool Releases, int Previous);
 }

@@ -83,9 +83,10 @@ internal sealed class DepthFirstNode(ThingBits bits)
     /// <summary>Adds what the transition touched to what it touched with other answers: it sleeps with all of that.</summary>
     public void Note(ReadOnlySpan<Access> accesses)
     {
+        var isFirst = _accessCount == 0;
         foreach (var access in accesses)
         {
-            if (Accesses.Contains(access)) continue;
+            if (!isFirst && Accesses.Contains(access)) continue;
             if (_accessCount == _accesses.Length) Array.Resize(ref _accesses, 2 * _accessCount);
             _accesses[_accessCount++] = access;
             Acquires |= access.Kind == AccessKind.Acquire;

@@ -23,9 +23,11 @@ public sealed class ProbabilisticConcurrencyTesting(int depth = 3) : IStrategy
 
     private sealed class Search(Seed seed, int depth) : ISearch
     {
-        private readonly Dictionary<Transition, int> _priorities = [];
-        private readonly List<int> _changes = [];
-        private SeededChoices _choices = new(seed);
+        private readonly SeededChoices _choices = new(seed);
+        private readonly int[] _changes = new int[depth - 1];
+
+        /// <summary>Of those that have come up, which are few.</summary>
+        private readonly List<(Transition Transition, int Priority)> _priorities = [];
         private int _performed;
         private int _lowest;
 
@@ -37,14 +39,13 @@ public sealed class ProbabilisticConcurrencyTesting(int depth = 3) : IStrategy
 
         public bool TryBegin(long ordinal)
         {
-            _choices = new(seed.Derive((ulong)ordinal));
+            _choices.Restart(seed.Derive((ulong)ordinal));
             _priorities.Clear();
-            _changes.Clear();
             _performed = 0;
             _lowest = 0;
 
             // The length of an execution is not known before; most are as long as this, and a change behind the end is one change less.
-            for (var i = 1; i < depth; i++) _changes.Add(_choices.Choose(ChoicePoint.Schedule, LengthGuess));
+            for (var i = 0; i < _changes.Length; i++) _changes[i] = _choices.Choose(ChoicePoint.Schedule, LengthGuess);
             return true;
         }
 
@@ -53,13 +54,9 @@ public sealed class ProbabilisticConcurrencyTesting(int depth = 3) : IStrategy
         public int ChooseTransition(List<Transition> enabled)
         {
             var best = Highest(enabled);
-            if (_changes.Contains(_performed++))
-            {
-                _priorities[enabled[best]] = --_lowest;
-                best = Highest(enabled);
-            }
-
-            return best;
+            if (Array.IndexOf(_changes, _performed++) < 0) return best;
+            _priorities[PlaceOf(enabled[best])] = (enabled[best], --_lowest);
+            return Highest(enabled);
         }
 
         public int Choose(ChoicePoint point, int alternatives) => _choices.Choose(point, alternatives);
@@ -72,20 +69,33 @@ public sealed class ProbabilisticConcurrencyTesting(int depth = 3) : IStrategy
         {
         }
 
+        /// <summary>Draws the priorities of those that are new, of the second before that of the first: in that order seeds have always drawn them.</summary>
         private int Highest(List<Transition> enabled)
         {
-            var best = 0;
-            for (var i = 1; i < enabled.Count; i++)
-                if (PriorityOf(enabled[i]) > PriorityOf(enabled[best])) best = i;
-            PriorityOf(enabled[best]);
+            if (enabled.Count == 1)
+            {
+                PlaceOf(enabled[0]);
+                return 0;
+            }
+
+            var second = _priorities[PlaceOf(enabled[1])].Priority;
+            var (best, highest) = (0, _priorities[PlaceOf(enabled[0])].Priority);
+            if (second > highest) (best, highest) = (1, second);
+            for (var i = 2; i < enabled.Count; i++)
+            {
+                var priority = _priorities[PlaceOf(enabled[i])].Priority;
+                if (priority > highest) (best, highest) = (i, priority);
+            }
+
             return best;
         }
 
-        private int PriorityOf(Transition transition)
+        private int PlaceOf(Transition transition)
         {
-            if (!_priorities.TryGetValue(transition, out var priority))
-                _priorities[transition] = priority = 1 + _choices.Choose(ChoicePoint.Schedule, 1 << 20);
-            return priority;
+            for (var i = 0; i < _priorities.Count; i++)
+                if (_priorities[i].Transition == transition) return i;
+            _priorities.Add((transition, 1 + _choices.Choose(ChoicePoint.Schedule, 1 << 20)));
+            return _priorities.Count - 1;
         }
     }
 }

@@ -19,7 +19,7 @@ public sealed class RandomWalk : IStrategy
     {
         private const int Inclinations = 5;
 
-        private SeededChoices _choices = new(seed);
+        private readonly SeededChoices _choices = new(seed);
         private int _leaving;
         private Transition _current;
 
@@ -31,7 +31,7 @@ public sealed class RandomWalk : IStrategy
 
         public bool TryBegin(long ordinal)
         {
-            _choices = new(seed.Derive((ulong)ordinal));
+            _choices.Restart(seed.Derive((ulong)ordinal));
             _leaving = 16 >> _choices.Choose(ChoicePoint.Schedule, Inclinations);
             _current = default;
             return true;
@@ -42,7 +42,7 @@ public sealed class RandomWalk : IStrategy
         public int ChooseTransition(List<Transition> enabled)
         {
             var chosen = enabled.Count == 1 ? 0
-                : _choices.Choose(ChoicePoint.Schedule, 16) >= _leaving && enabled.IndexOf(_current) is var same and >= 0 ? same
+                : _choices.Choose(ChoicePoint.Schedule, 16) >= _leaving && PlaceOf(_current, enabled) is var same and >= 0 ? same
                 : _choices.Choose(ChoicePoint.Schedule, enabled.Count);
             _current = enabled[chosen];
             return chosen;
@@ -56,6 +56,13 @@ public sealed class RandomWalk : IStrategy
 
         public void End(ExecutionEnd end)
         {
+        }
+
+        private static int PlaceOf(Transition transition, List<Transition> enabled)
+        {
+            for (var i = 0; i < enabled.Count; i++)
+                if (enabled[i] == transition) return i;
+            return -1;
         }
     }
 }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using LivePatchLab.Machine;
 using LivePatchLab.Patching;
 
@@ -6,12 +7,16 @@ namespace LivePatchLab.Exploration;
 /// <summary>A machine that runs one execution of a scenario after the other, each as a search decides. One thread's own.</summary>
 internal sealed class ScenarioMachine : IDisposable
 {
+    /// <summary>A search of a small scenario is over before reflection has said this for its checkers.</summary>
+    private static readonly ConcurrentDictionary<(Type Checker, string Method), bool> Overrides = new();
+
     private readonly Scenario _scenario;
     private readonly SearchChoices _choices = new();
     private readonly List<Transition> _enabled = [];
     private readonly Checker[] _checkers;
     private readonly MachineSnapshot _start;
     private readonly Watching _patching, _fetching, _storing, _trapping, _stepping;
+    private readonly Checker[] _beginning, _ending;
 
     // Subscribed and unsubscribed in every execution, so made once.
     private readonly DirtyFetchHandler _onFetched;
@@ -28,6 +33,9 @@ internal sealed class ScenarioMachine : IDisposable
             MemoryOrder = scenario.MemoryOrder,
             Choices = _choices,
             QuantumCyclesMax = 1,
+
+            // One transition at a time, nothing is ever hot: a translator would only have to be made and thrown away.
+            Engine = ExecutionEngine.Interpreter,
         });
         scenario.LayOut(Machine);
         Run = new(Machine) { Patched = OnPatched };
@@ -39,6 +47,7 @@ internal sealed class ScenarioMachine : IDisposable
         _storing = WhoOverride(nameof(Checker.OnCodeStored));
         _trapping = WhoOverride(nameof(Checker.OnTrapped));
         _stepping = Watching.Of(_checkers.Where(c => c.WantsSteps));
+        (_beginning, _ending) = (WhoOverride(nameof(Checker.Begin)).All, WhoOverride(nameof(Checker.End)).All);
         _start = Machine.TakeSnapshot();
         if (_checkers.Length > 0) Listen();
     }
@@ -105,7 +114,7 @@ internal sealed class ScenarioMachine : IDisposable
         Run.Restart();
         _scenario.Begin(Run);
         foreach (var site in Run.SiteSpan) Machine.DeclareVolatile(site.Address, site.Length);
-        foreach (var checker in _checkers) checker.Begin(Run);
+        foreach (var checker in _beginning) checker.Begin(Run);
         Transitions = 0;
         EndRepeating();
         if (!records && Performing is null) Repeat(search);
@@ -113,7 +122,7 @@ internal sealed class ScenarioMachine : IDisposable
         var end = PerformAll(search);
         if (end is ExecutionEnd.Complete or ExecutionEnd.Stopped)
         {
-            foreach (var checker in _checkers) checker.End(Run);
+            foreach (var checker in _ending) checker.End(Run);
             Judge();
         }
 
@@ -154,17 +163,19 @@ internal sealed class ScenarioMachine : IDisposable
 
     private ExecutionEnd PerformAll(ISearch search)
     {
-        for (; Transitions < _scenario.TransitionsMax; Transitions++)
+        var (machine, enabled, wantsAccesses, transitionsMax) = (Machine, _enabled, search.WantsAccesses, _scenario.TransitionsMax);
+        for (; Transitions < transitionsMax; Transitions++)
         {
-            Machine.CollectTransitions(_enabled);
-            if (_enabled.Count == 0) return ExecutionEnd.Complete;
-            var chosen = search.ChooseTransition(_enabled);
+            machine.CollectTransitions(enabled);
+            if (enabled.Count == 0) return ExecutionEnd.Complete;
+            var chosen = search.ChooseTransition(enabled);
             if (chosen < 0) return ExecutionEnd.Abandoned;
-            _choices.NoteTransition(chosen, _enabled.Count);
-            Performing?.Invoke(_enabled[chosen]);
-            Machine.Perform(_enabled[chosen]);
-            if (search.WantsAccesses) search.Performed(Machine.Accesses!.Accesses);
-            if (Machine.IsStopRequested)
+            var transition = enabled[chosen];
+            if (_choices.Records) _choices.NoteTransition(chosen, enabled.Count);
+            Performing?.Invoke(transition);
+            machine.Perform(transition);
+            if (wantsAccesses) search.Performed(machine.Accesses!.Accesses);
+            if (machine.IsStopRequested)
             {
                 Transitions++;
                 return ExecutionEnd.Stopped;
@@ -220,7 +231,9 @@ internal sealed class ScenarioMachine : IDisposable
     }
 
     /// <summary>The checkers that look at an event: a search raises millions of each, and most checkers look at one or two kinds.</summary>
-    private Watching WhoOverride(string method) => Watching.Of(_checkers.Where(c => c.GetType().GetMethod(method)!.DeclaringType != typeof(Checker)));
+    private Watching WhoOverride(string method) => Watching.Of(_checkers.Where(c => Overrides.GetOrAdd((c.GetType(), method), IsOverridden)));
+
+    private static bool IsOverridden((Type Checker, string Method) of) => of.Checker.GetMethod(of.Method)!.DeclaringType != typeof(Checker);
 
     /// <summary>Checkers that look at one kind of event, and those of them that must be told again of what they have seen in another execution.</summary>
     private sealed record Watching(Checker[] All, Checker[] Again)
@@ -239,26 +252,27 @@ internal sealed class ScenarioMachine : IDisposable
     {
         private readonly List<Decision> _recorded = [];
         private ISearch? _search;
-        private bool _records;
+
+        public bool Records { get; private set; }
 
         public IEnumerable<Decision> Recorded => _recorded;
 
         public void Begin(ISearch search, bool records)
         {
             _search = search;
-            _records = records;
+            Records = records;
             _recorded.Clear();
         }
 
         public void NoteTransition(int chosen, int alternatives)
         {
-            if (_records && alternatives > 1) _recorded.Add(new(ChoicePoint.Schedule, chosen, alternatives));
+            if (alternatives > 1) _recorded.Add(new(ChoicePoint.Schedule, chosen, alternatives));
         }
 
         public int Choose(ChoicePoint point, int alternatives)
         {
             var choice = _search!.Choose(point, alternatives);
-            if (_records) _recorded.Add(new(point, choice, alternatives));
+            if (Records) _recorded.Add(new(point, choice, alternatives));
             return choice;
         }
     }

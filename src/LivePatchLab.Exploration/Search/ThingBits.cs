@@ -10,17 +10,28 @@ internal sealed class ThingBits
 {
     private const int Bits = 64;
 
+    private const int RecentThings = 256;
+
     private readonly Dictionary<uint, ulong> _bits = [];
+
+    /// <summary>What was asked for last of the things with these low bits.</summary>
+    private readonly (uint Thing, ulong Bit)[] _recent = new (uint, ulong)[RecentThings];
 
     /// <summary>The bits that stand for more than one thing.</summary>
     public ulong Shared { get; private set; }
 
     public ulong Of(uint thing)
     {
-        if (_bits.TryGetValue(thing, out var bit)) return bit;
-        bit = 1UL << (_bits.Count % Bits);
-        if (_bits.Count >= Bits) Shared |= bit;
-        _bits.Add(thing, bit);
+        ref var recent = ref _recent[thing % RecentThings];
+        if (recent.Thing == thing && recent.Bit != 0) return recent.Bit;
+        if (!_bits.TryGetValue(thing, out var bit))
+        {
+            bit = 1UL << (_bits.Count % Bits);
+            if (_bits.Count >= Bits) Shared |= bit;
+            _bits.Add(thing, bit);
+        }
+
+        recent = (thing, bit);
         return bit;
     }
 }

@@ -18,7 +18,7 @@ public sealed class FaultInjection
 {
     private static readonly int Points = Enum.GetValues<FaultPoint>().Length;
 
-    private readonly List<(FaultPoint Point, long Ordinal, int Errno)> _faults = [];
+    private List<(FaultPoint Point, long Ordinal, int Errno)>? _faults;
     private readonly long[] _counts = new long[Points];
 
     /// <summary>How many operations of a kind have been tried, failed ones included.</summary>
@@ -32,7 +32,7 @@ public sealed class FaultInjection
     {
         if (errno >= 0) throw new ArgumentOutOfRangeException(nameof(errno), errno, "an injected error number is negative, as functions return it");
         if (ordinal < 1) throw new ArgumentOutOfRangeException(nameof(ordinal), ordinal, "operations are counted from 1");
-        _faults.Add((point, ordinal, errno));
+        (_faults ??= []).Add((point, ordinal, errno));
         return this;
     }
 
@@ -40,7 +40,7 @@ public sealed class FaultInjection
     public int Try(FaultPoint point)
     {
         var ordinal = ++_counts[(int)point];
-        if (_faults.Count == 0) return Errno.Success;
+        if (_faults is null) return Errno.Success;
         foreach (var fault in _faults)
             if (fault.Point == point && fault.Ordinal == ordinal) return fault.Errno;
         return Errno.Success;

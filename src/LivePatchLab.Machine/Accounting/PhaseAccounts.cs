@@ -74,7 +74,8 @@ public sealed class PhaseAccounts
         {
             var account = _spare[i];
             if (account.Name != phase) continue;
-            _spare.RemoveAt(i);
+            _spare[i] = _spare[^1];
+            _spare.RemoveAt(_spare.Count - 1);
             account.Clear();
             return account;
         }

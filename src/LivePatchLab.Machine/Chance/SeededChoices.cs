@@ -10,7 +10,10 @@ public sealed class SeededChoices : IChoiceSource
 {
     private ulong _s0, _s1, _s2, _s3;
 
-    public SeededChoices(Seed seed)
+    public SeededChoices(Seed seed) => Restart(seed);
+
+    /// <summary>Begins anew, as if made with this seed.</summary>
+    public void Restart(Seed seed)
     {
         var state = seed.Value;
         _s0 = Mix(state += 0x9e3779b97f4a7c15UL);

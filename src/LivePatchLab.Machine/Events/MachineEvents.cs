@@ -66,7 +66,9 @@ public sealed class MachineEvents
     /// <summary>True when somebody is told of interrupts taken or left.</summary>
     internal bool WantsInterrupts => IpiTaken is not null || HandlerLeft is not null;
 
-    internal void RaiseStepped(Cpu cpu, KernelRoutine routine) => Stepped?.Invoke(new(cpu.Id, cpu.ClockCycles, routine, routine.Current));
+    internal void RaiseStepped(Cpu cpu, KernelRoutine routine) => RaiseStepped(cpu, routine, routine.Current);
+
+    internal void RaiseStepped(Cpu cpu, KernelRoutine routine, KernelStep step) => Stepped?.Invoke(new(cpu.Id, cpu.ClockCycles, routine, step));
 
     internal void RaiseTrapped(Cpu cpu, TrapFrame frame) => Trapped?.Invoke(new(cpu.Id, cpu.ClockCycles, frame));
 

@@ -24,6 +24,8 @@ internal sealed unsafe class BlockCache : IDisposable
 {
     private const int LineShift = 6;
 
+    private const int RecentSingles = 128;
+
     /// <summary>Beyond this all is forgotten and decoded anew.</summary>
     private const long LargestArena = 1L << 30;
 
@@ -35,6 +37,9 @@ internal sealed unsafe class BlockCache : IDisposable
     private readonly MemoryFetch _fetch;
     private readonly Instruction[] _instructions = new Instruction[BlockBuilder.LongestBlock];
     private readonly Dictionary<ulong, DecodedAddress> _addresses = [];
+
+    /// <summary>What was run alone last at an address with these low bits.</summary>
+    private readonly (ulong Rip, SingleOp? Single)[] _recentSingles = new (ulong, SingleOp?)[RecentSingles];
     private readonly Dictionary<uint, List<Block>> _lines = [];
     private readonly List<Block> _blocks = [];
     private OpArena _arena = new();
@@ -86,14 +91,25 @@ internal sealed unsafe class BlockCache : IDisposable
     /// <summary>The instruction of clean lines that memory holds, where it was decoded before.</summary>
     public SingleOp? KnownSingle(ulong rip)
     {
-        if (!_addresses.TryGetValue(rip, out var decoded) || MayBeDirty(rip)) return null;
+        if (MayBeDirty(rip)) return null;
+        ref var recent = ref _recentSingles[(int)rip & (RecentSingles - 1)];
+        if (recent.Rip == rip && recent.Single is { } single && Stands(rip, single)) return single;
+        if (!_addresses.TryGetValue(rip, out var decoded)) return null;
         foreach (var known in CollectionsMarshal.AsSpan(decoded.Singles))
         {
-            var length = known.Bytes.Length;
-            if (IsExecutable(rip) && IsExecutable(rip + (ulong)length - 1) && new ReadOnlySpan<byte>(_memory.Origin + (long)rip, length).SequenceEqual(known.Bytes)) return known;
+            if (!Stands(rip, known)) continue;
+            recent = (rip, known);
+            return known;
         }
 
         return null;
+    }
+
+    /// <summary>True when memory holds just this instruction there, and it may be executed.</summary>
+    private bool Stands(ulong rip, SingleOp known)
+    {
+        var length = known.Bytes.Length;
+        return IsExecutable(rip) && IsExecutable(rip + (ulong)length - 1) && new ReadOnlySpan<byte>(_memory.Origin + (long)rip, length).SequenceEqual(known.Bytes);
     }
 
     /// <summary>The instruction that <paramref name="fetch"/> was begun for, to be run alone; null when a byte of it cannot be fetched.</summary>
@@ -168,7 +184,11 @@ internal sealed unsafe class BlockCache : IDisposable
     }
 
     /// <summary>True when a byte that an instruction at <paramref name="rip"/> might have is in a dirty line.</summary>
-    public bool MayBeDirty(ulong rip) => IsDirty(rip) || IsDirty(rip + InstructionFetch.LongestInstruction - 1);
+    public bool MayBeDirty(ulong rip)
+    {
+        var last = rip + InstructionFetch.LongestInstruction - 1;
+        return IsDirty(rip) || ((rip ^ last) >> LineShift != 0 && IsDirty(last));
+    }
 
     private bool IsExecutable(ulong address) => (ulong)(int)address == address && (_memory.PageFlags[(uint)address >> 12] & (byte)PagePermissions.Execute) != 0;
 
@@ -291,6 +311,7 @@ internal sealed unsafe class BlockCache : IDisposable
     private void Forget()
     {
         Generation++;
+        Array.Clear(_recentSingles);
         _addresses.Clear();
         _lines.Clear();
         _blocks.Clear();

@@ -18,14 +18,17 @@ internal static unsafe class JumpCache
 
     public static JumpCacheEntry* Allocate()
     {
-        var cache = (JumpCacheEntry*)NativeMemory.Alloc(Entries, (nuint)sizeof(JumpCacheEntry));
-        Clear(cache);
+        // Zeros that nobody has looked at yet cost the host nothing, and a machine that is explored never looks.
+        var cache = (JumpCacheEntry*)NativeMemory.AllocZeroed(Entries, (nuint)sizeof(JumpCacheEntry));
+        Empty(cache, cache);
         return cache;
     }
 
     public static void Clear(JumpCacheEntry* cache)
     {
-        for (var i = 0; i < Entries; i++) Empty(cache, cache + i);
+        // Address 0 is looked for in the first slot only, so in all others zero is as good as any address of another slot's.
+        NativeMemory.Clear(cache, Entries * (nuint)sizeof(JumpCacheEntry));
+        Empty(cache, cache);
     }
 
     /// <summary>Has a slot hold nothing: it gets an address of the next slot's, which is never looked for here. Any other, a guest could jump to.</summary>

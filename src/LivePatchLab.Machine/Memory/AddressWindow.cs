@@ -11,11 +11,19 @@ internal sealed unsafe partial class AddressWindow : SafeHandle
 {
     public const long Bytes = 1L << 32;
 
+    private const long PageFlagBytes = Bytes / GuestMemory.PageBytes;
+
     private AddressWindow(nint start, int file) : base(0, ownsHandle: true)
     {
         SetHandle(start);
         File = file;
+
+        // Most of this MiB is never touched: mapped, it costs nothing, where an allocator would clear it for every machine anew.
+        PageFlags = (byte*)(OperatingSystem.IsWindows() ? (nint)NativeMemory.AllocZeroed((nuint)PageFlagBytes) : Map(PageFlagBytes));
     }
+
+    /// <summary>A byte for each page of the window, at first 0.</summary>
+    public byte* PageFlags { get; }
 
     /// <summary>What the memory is a mapping of, so that the translator can map it again with the guest's permissions; -1 where it is of nothing.</summary>
     public int File { get; }
@@ -40,9 +48,7 @@ internal sealed unsafe partial class AddressWindow : SafeHandle
             HostSystem.CloseMemory(file);
         }
 
-        var flags = MapPrivate | (OperatingSystem.IsLinux() ? MapAnonymousLinux | MapNoReserveLinux : MapAnonymousMacOS | MapNoReserveMacOS);
-        var mapped = Mmap(0, unchecked((nuint)Bytes), ProtRead | ProtWrite, flags, -1, 0);
-        return mapped != -1 ? new(mapped, -1) : throw new Win32Exception(Marshal.GetLastPInvokeError());
+        return new(Map(Bytes), -1);
     }
 
     /// <summary>
@@ -65,9 +71,22 @@ internal sealed unsafe partial class AddressWindow : SafeHandle
 
     protected override bool ReleaseHandle()
     {
-        if (OperatingSystem.IsWindows()) return VirtualFree(handle, 0, MemRelease);
+        if (OperatingSystem.IsWindows())
+        {
+            NativeMemory.Free(PageFlags);
+            return VirtualFree(handle, 0, MemRelease);
+        }
+
+        _ = Munmap((nint)PageFlags, unchecked((nuint)PageFlagBytes));
         if (File >= 0) HostSystem.CloseMemory(File);
         return Munmap(handle, unchecked((nuint)Bytes)) == 0;
+    }
+
+    private static nint Map(long bytes)
+    {
+        var flags = MapPrivate | (OperatingSystem.IsLinux() ? MapAnonymousLinux | MapNoReserveLinux : MapAnonymousMacOS | MapNoReserveMacOS);
+        var mapped = Mmap(0, unchecked((nuint)bytes), ProtRead | ProtWrite, flags, -1, 0);
+        return mapped != -1 ? mapped : throw new Win32Exception(Marshal.GetLastPInvokeError());
     }
 
     private const int ProtRead = 1, ProtWrite = 2, MapPrivate = 2;

@@ -20,7 +20,7 @@ public sealed unsafe class GuestMemory : IDisposable
     {
         _window = AddressWindow.Reserve(isShared);
         Origin = _window.Start + (AddressWindow.Bytes / 2);
-        PageFlags = (byte*)NativeMemory.AllocZeroed((nuint)(AddressWindow.Bytes / PageBytes));
+        PageFlags = _window.PageFlags;
     }
 
     ~GuestMemory() => Free();
@@ -145,7 +145,6 @@ public sealed unsafe class GuestMemory : IDisposable
 
     private void Free()
     {
-        NativeMemory.Free(PageFlags);
         PageFlags = null;
         if (_pressureBytes > 0) GC.RemoveMemoryPressure(_pressureBytes);
         _pressureBytes = 0;

@@ -3,7 +3,7 @@ namespace LivePatchLab.Machine;
 /// <summary>A lock that one CPU's task holds at a time, granted in the order of asking; a waiter lets interrupts in.</summary>
 public sealed class KernelLock(string name)
 {
-    private readonly Queue<(Cpu Cpu, KernelRoutine Routine)> _waiting = new();
+    private Queue<(Cpu Cpu, KernelRoutine Routine)>? _waiting;
     private readonly uint _thing = AccessLog.ThingNamed(name);
 
     public string Name { get; } = name;
@@ -30,7 +30,7 @@ public sealed class KernelLock(string name)
         cpu.Machine.Accesses?.Write(_thing);
         cpu.NoteAct();
         if (Owner is null) Owner = cpu.Id;
-        else _waiting.Enqueue((cpu, cpu.Block()));
+        else (_waiting ??= new()).Enqueue((cpu, cpu.Block()));
     }
 
     internal void Give(Cpu cpu)
@@ -39,7 +39,7 @@ public sealed class KernelLock(string name)
         cpu.Machine.Accesses?.Write(_thing);
         cpu.NoteAct();
         if (Owner != cpu.Id) throw new InvalidOperationException($"{cpu.Id} gives up {Name}, which {Owner?.ToString() ?? "nobody"} holds");
-        if (!_waiting.TryDequeue(out var next))
+        if (_waiting is null || !_waiting.TryDequeue(out var next))
         {
             Owner = null;
             return;

@@ -4,6 +4,9 @@ namespace LivePatchLab.Machine;
 public sealed class KernelRoutine
 {
     private IEnumerator<KernelStep> _steps;
+
+    // Who is gone on with when the steps are at an end: most routines call one deep, and need no stack.
+    private IEnumerator<KernelStep>? _caller;
     private Stack<IEnumerator<KernelStep>>? _callers;
 
     // The step that the iterator gave last, or the last of straight ones; and, while straight steps are called, those, which of them comes next, and how many there are.
@@ -70,6 +73,9 @@ public sealed class KernelRoutine
         return true;
     }
 
+    /// <summary>The same; gives the step, or null at the end.</summary>
+    internal KernelStep? Next() => _nextStraight < _straightEnd ? _straight[_nextStraight++] : MoveOn() ? Current : null;
+
     private bool MoveOn()
     {
         if (_straightEnd > 0) _current = _straight[^1];
@@ -88,14 +94,16 @@ public sealed class KernelRoutine
                     return true;
                 }
 
-                (_callers ??= new()).Push(_steps);
+                if (_caller is not null) (_callers ??= new()).Push(_caller);
+                _caller = _steps;
                 _steps = call.Steps.GetEnumerator();
                 continue;
             }
 
             _steps.Dispose();
-            if (_callers is not { Count: > 0 }) return false;
-            _steps = _callers.Pop();
+            if (_caller is null) return false;
+            _steps = _caller;
+            _caller = _callers is { Count: > 0 } ? _callers.Pop() : null;
         }
     }
 }

@@ -11,9 +11,16 @@ public sealed class Subroutine(IEnumerable<KernelStep> steps) : KernelStep
     public IEnumerable<KernelStep> Steps { get; } = steps;
 
     /// <summary>The steps, where they come as an array and none of them is a call.</summary>
-    internal KernelStep[]? Straight { get; } = steps is KernelStep[] array && !Array.Exists(array, step => step is Subroutine) ? array : null;
+    internal KernelStep[]? Straight { get; } = steps is KernelStep[] array && IsStraight(array) ? array : null;
 
     public override string Describe() => "call";
+
+    private static bool IsStraight(KernelStep[] steps)
+    {
+        foreach (var step in steps)
+            if (step is Subroutine) return false;
+        return true;
+    }
 
     protected internal override long Execute(Cpu cpu) => throw new InvalidOperationException("a subroutine is entered, not executed");
 }

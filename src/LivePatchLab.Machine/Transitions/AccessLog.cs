@@ -31,6 +31,11 @@ public sealed class AccessLog
 {
     private const uint CpuThings = 0x1000_0000, Rounds = 0x2000_0000, CodeLines = 0x4000_0000, Named = 0x8000_0000;
 
+    private const int NamesKnown = 256;
+
+    /// <summary>Names are mostly literals, and a search gives the same few to the variables of every execution.</summary>
+    private static readonly Name?[] KnownNames = new Name?[NamesKnown];
+
     private Access[] _accesses = new Access[32];
     private int _count;
 
@@ -47,6 +52,15 @@ public sealed class AccessLog
 
     /// <summary>A number for something that has a name.</summary>
     public static uint ThingNamed(string name)
+    {
+        var at = name.Length == 0 ? 0 : ((name.Length * 37) + (name[0] * 5) + (name[^1] * 3) + name[name.Length / 2]) % NamesKnown;
+        if (KnownNames[at] is { } known && ReferenceEquals(known.Text, name)) return known.Thing;
+        var thing = HashOf(name);
+        KnownNames[at] = new(name, thing);
+        return thing;
+    }
+
+    private static uint HashOf(string name)
     {
         // FNV-1a: any spread will do, but it must be the same in every process, or the same search would count differently.
         var hash = 2166136261u;
@@ -118,4 +132,7 @@ public sealed class AccessLog
         if (_count == _accesses.Length) Array.Resize(ref _accesses, 2 * _count);
         _accesses[_count++] = new(thing, kind);
     }
+
+    /// <summary>Written whole, so that threads may share them.</summary>
+    private sealed record Name(string Text, uint Thing);
 }

@@ -7,6 +7,8 @@ internal sealed class StoreBuffer
 
     public bool IsEmpty => _stores.Count == 0;
 
+    public int Count => _stores.Count;
+
     public void Add(BufferedStore store) => _stores.Add(store);
 
     public void Clear() => _stores.Clear();
@@ -20,14 +22,19 @@ internal sealed class StoreBuffer
     }
 
     /// <summary>What may leave the buffer next: the oldest store, or under partial store order the oldest of each variable.</summary>
-    public void CollectDrains(CpuId cpu, MemoryOrder order, List<Transition> into)
+    /// <returns>How many.</returns>
+    public int CollectDrains(CpuId cpu, MemoryOrder order, Span<Transition> into)
     {
-        for (var i = 0; i < _stores.Count; i++)
+        if (order == MemoryOrder.TotalStoreOrder)
         {
-            if (order == MemoryOrder.TotalStoreOrder && i > 0) return;
-            if (!IsOldestOfItsVariable(i)) continue;
-            into.Add(new(cpu, TransitionKind.Drain, order == MemoryOrder.TotalStoreOrder ? 0 : (int)_stores[i].Thing));
+            into[0] = new(cpu, TransitionKind.Drain);
+            return 1;
         }
+
+        var count = 0;
+        for (var i = 0; i < _stores.Count; i++)
+            if (IsOldestOfItsVariable(i)) into[count++] = new(cpu, TransitionKind.Drain, (int)_stores[i].Thing);
+        return count;
     }
 
     /// <summary>True when the store that such a transition lets out is there; in its buffer, the oldest of a variable is always free to leave.</summary>

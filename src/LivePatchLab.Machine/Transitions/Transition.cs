@@ -28,5 +28,10 @@ public readonly record struct Transition(CpuId Cpu, TransitionKind Kind, int Slo
     /// <summary>True when it need not ever happen.</summary>
     public bool IsOptional => Kind is TransitionKind.TakeInterrupt or TransitionKind.TakeNmi;
 
+    /// <summary>Searches compare them at every step.</summary>
+    public bool Equals(Transition other) => Cpu.Index == other.Cpu.Index && Kind == other.Kind && Slot == other.Slot;
+
+    public override int GetHashCode() => (Cpu.Index * 8) + (int)Kind + (Slot * 512);
+
     public override string ToString() => $"{Cpu} {Kind}{(Slot == 0 ? "" : $" {Slot}")}";
 }
