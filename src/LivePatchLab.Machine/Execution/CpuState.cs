@@ -73,7 +73,6 @@ internal unsafe struct CpuState
     public ulong NativeFlags;
 
     public ulong NativeExit;
-    public ulong NativeOverflow;
     public ulong NativeBorrowed;
     public ulong NativeTarget;
 

@@ -4,13 +4,13 @@ namespace LivePatchLab.Machine;
 
 /// <summary>One question to a register that is used as an address.</summary>
 /// <param name="Register">0 … 15 as the encoding numbers them.</param>
-/// <param name="KeepsFlags">False where the flags are set anew by the next instruction, so that one comparison will do.</param>
-internal readonly record struct AddressCheck(int Register, bool KeepsFlags);
+/// <param name="IsIndex">True where it is added to another register or multiplied: then it must lie in the window's reach whatever the sum is.</param>
+internal readonly record struct AddressCheck(int Register, bool IsIndex);
 
 /// <summary>
 /// Where in a trace it must be asked whether a register lies in or near the window, so that what it addresses is the machine's memory or
 /// the unmapped margin around it (<see cref="GuestView"/>), and never anything else of the host's. A register is known to do so from such a
-/// question on, after a write of 32 bits, and as long as only small constants are added to it.
+/// question on, after a result that is small, and as long as only small constants are added to it.
 /// </summary>
 internal sealed class NativeChecks
 {
@@ -19,7 +19,6 @@ internal sealed class NativeChecks
 
     private readonly List<AddressCheck>[] _checks = new List<AddressCheck>[TraceBuilder.LongestTrace];
     private readonly InstructionInfoFactory _factory = new();
-    private readonly int[] _definedBy = new int[16];
     private uint _known;
 
     public NativeChecks()
@@ -35,59 +34,47 @@ internal sealed class NativeChecks
     public void Plan(ReadOnlySpan<TraceInstruction> trace, bool isPrecise)
     {
         _known = 0;
-        Array.Fill(_definedBy, -1);
-        for (var i = 0; i < trace.Length; i++) _checks[i].Clear();
         for (var i = 0; i < trace.Length; i++)
         {
+            _checks[i].Clear();
             if (isPrecise) _known = 0;
             ref readonly var instruction = ref trace[i].Instruction;
-            foreach (var register in Addresses(instruction)) Ask(trace, i, register, isPrecise);
-            NoteWrites(instruction, i);
+            if (NativeInstructions.IsNothing(instruction)) continue;
+            AskForOperand(instruction, i);
+            var implied = instruction.Mnemonic == Mnemonic.Leave ? Gpr.Rbp : instruction.IsStackInstruction ? Gpr.Rsp : -1;
+            if (implied >= 0) Ask(i, implied, isIndex: false);
+            NoteWrites(instruction);
         }
     }
 
-    private void Ask(ReadOnlySpan<TraceInstruction> trace, int index, int register, bool isPrecise)
+    private void AskForOperand(in Instruction instruction, int at)
+    {
+        if (NativeInstructions.MemoryOperand(instruction) < 0) return;
+        var (@base, index) = (NativeInstructions.Number(instruction.MemoryBase), NativeInstructions.Number(instruction.MemoryIndex));
+
+        // The index first: the base is only known by that the access was not refused.
+        if (index >= 0) Ask(at, index, isIndex: true);
+        if (@base >= 0) Ask(at, @base, isIndex: false);
+    }
+
+    private void Ask(int at, int register, bool isIndex)
     {
         if ((_known & (1u << register)) != 0) return;
         _known |= 1u << register;
-        for (var k = index - 1; !isPrecise && k > _definedBy[register]; k--)
-        {
-            if (!NativeFlags.IsKiller(trace[k].Instruction)) continue;
-            _checks[k].Add(new(register, KeepsFlags: false));
-            return;
-        }
-
-        _checks[index].Add(new(register, KeepsFlags: true));
+        _checks[at].Add(new(register, isIndex));
     }
 
-    private static List<int> Addresses(in Instruction instruction)
+    private void NoteWrites(in Instruction instruction)
     {
-        var registers = new List<int>();
-        if (NativeInstructions.IsNothing(instruction)) return registers;
-        if (NativeInstructions.MemoryOperand(instruction) >= 0)
-        {
-            if (NativeInstructions.Number(instruction.MemoryBase) is >= 0 and var @base) registers.Add(@base);
-            if (NativeInstructions.Number(instruction.MemoryIndex) is >= 0 and var index && !registers.Contains(index)) registers.Add(index);
-        }
-
-        var implied = instruction.Mnemonic == Mnemonic.Leave ? Gpr.Rbp : instruction.IsStackInstruction ? Gpr.Rsp : -1;
-        if (implied >= 0 && !registers.Contains(implied)) registers.Add(implied);
-        return registers;
-    }
-
-    private void NoteWrites(in Instruction instruction, int index)
-    {
-        if (NativeInstructions.IsNothing(instruction)) return;
         foreach (var used in _factory.GetInfo(instruction).GetUsedRegisters())
         {
             if (used.Access is not (OpAccess.Write or OpAccess.ReadWrite or OpAccess.CondWrite or OpAccess.ReadCondWrite)) continue;
             var register = NativeInstructions.Number(used.Register);
             if (register < 0 || Stays(instruction, used.Register)) continue;
-            _definedBy[register] = index;
 
             // A 32-bit result has no upper half; a copy is as well known as what it is a copy of.
             var isFirst = instruction.OpCount > 0 && instruction.Op0Kind == OpKind.Register && NativeInstructions.Number(instruction.Op0Register) == register;
-            var isKnown = isFirst && (HasNoUpperHalf(instruction) || IsCopyOfKnown(instruction));
+            var isKnown = (isFirst && (HasNoUpperHalf(instruction) || IsExtended(instruction) || IsCopyOfKnown(instruction))) || instruction.Mnemonic == Mnemonic.Cdqe;
             _known = isKnown ? _known | (1u << register) : _known & ~(1u << register);
         }
     }
@@ -129,6 +116,8 @@ internal sealed class NativeChecks
     // BSF and BSR of 0, and a CMPXCHG that fails, may leave the register as it was.
     private static bool HasNoUpperHalf(in Instruction instruction)
         => instruction.Op0Register.IsGPR32() && instruction.Mnemonic is not (Mnemonic.Bsf or Mnemonic.Bsr or Mnemonic.Cmpxchg);
+
+    private static bool IsExtended(in Instruction instruction) => instruction.Mnemonic is Mnemonic.Movsxd or Mnemonic.Movsx or Mnemonic.Movzx && instruction.Op0Register.IsGPR64();
 
     private bool IsKnown(Register register) => (_known & (1u << NativeInstructions.Number(register))) != 0;
 }

@@ -34,6 +34,9 @@ internal sealed unsafe class NativeEngine : IDisposable
 
     private const long LeastBudget = 12;
 
+    // Translated code tells what is left from less than nothing by its upper bits.
+    private const long LongestStay = 1L << 40;
+
     // An instruction that has faulted so often (a signal takes microseconds) is left to the interpreter.
     private const int FaultsBorne = 6;
 
@@ -131,14 +134,16 @@ internal sealed unsafe class NativeEngine : IDisposable
         if (!_hasBase && (!IsAnythingHot(cpu->Rip) || !TryPrepare())) return NativeStop.Block;
         while (true)
         {
-            var code = _cache!.EntryOf(cpu->Rip);
+            var code = _cache!.EntryOf(cpu->Rip, budget);
             if (code == 0)
             {
-                if (Find(cpu->Rip) is not { } found) return _isHot ? NativeStop.Path : NativeStop.Block;
-                code = found.Entry;
+                if (Find(cpu->Rip, budget) is not { } stop) continue;
+                return stop;
             }
 
-            _enter(cpu, code, budget, cpu->FlagKind == LazyFlags.Packed ? cpu->FlagA : NativeThunks.PackFlags(LazyFlags.Status(cpu)));
+            var stay = Math.Min(budget, LongestStay);
+            _enter(cpu, code, stay, cpu->FlagKind == LazyFlags.Packed ? cpu->FlagA : NativeThunks.PackFlags(LazyFlags.Status(cpu)));
+            cpu->Budget += budget - stay;
             LazyFlags.SetPacked(cpu, cpu->NativeFlags);
             Instructions += budget - cpu->Budget;
             budget = cpu->Budget;
@@ -148,8 +153,8 @@ internal sealed unsafe class NativeEngine : IDisposable
                 return NativeStop.Budget;
             }
 
-            var stop = AfterStay(cpu);
-            if (stop != NativeStop.None) return stop;
+            var reason = AfterStay(cpu);
+            if (reason != NativeStop.None) return reason;
             budget = cpu->Budget;
             if (budget <= 0) return NativeStop.Budget;
         }
@@ -190,27 +195,35 @@ internal sealed unsafe class NativeEngine : IDisposable
         if (exit >= (ulong)_exits.Length)
         {
             _exits[^1]++;
-            var flushes = _cache!.Flushes;
-            var target = _cache.LiveAt(cpu->Rip) ?? Find(cpu->Rip);
-            if (target is null) return cpu->Budget == 0 ? NativeStop.Budget : _isHot ? NativeStop.Path : NativeStop.Block;
-
-            // If everything was emptied for it, the jump is gone too.
-            if (flushes == _cache.Flushes) _cache.Link((nint)exit, target);
-            return NativeStop.None;
+            return cpu->Budget == 0 ? NativeStop.Budget : (long)exit < 0 ? LinkPrecise(cpu, (nint)~exit) : LinkUnit(cpu, (nint)exit);
         }
 
         _exits[exit]++;
         return (NativeExit)exit switch
         {
-            NativeExit.Budget => cpu->Budget == 0 || TryStopWithin(cpu->Rip) ? NativeStop.None : NativeStop.Block,
+            NativeExit.Budget => NativeStop.None,
             NativeExit.Indirect => FollowIndirect(cpu),
-            NativeExit.Interpret => NativeStop.Block,
             _ => AfterFault(cpu),
         };
     }
 
-    /// <summary>What is left does not cover the unit at RIP; true where it now has a form that can stop within.</summary>
-    private bool TryStopWithin(ulong rip) => _cache!.LiveAt(rip) is { } unit && _cache.TryMakePrecise(unit);
+    private NativeStop LinkUnit(CpuState* cpu, nint jump)
+    {
+        var flushes = _cache!.Flushes;
+        var target = _cache.LiveAt(cpu->Rip) ?? Again(cpu->Rip);
+        if (target is null) return _isHot ? NativeStop.Path : NativeStop.Block;
+
+        // If everything was emptied for it, the jump is gone too.
+        if (flushes == _cache.Flushes) _cache.Link(jump, target);
+        return NativeStop.None;
+    }
+
+    /// <summary>What is left may be less than the slack: only precise code can be linked to.</summary>
+    private NativeStop LinkPrecise(CpuState* cpu, nint jump)
+    {
+        if (_cache!.TryMakePrecise(cpu->Rip)) _cache.LinkPrecise(jump, cpu->Rip);
+        return NativeStop.None;
+    }
 
     private NativeStop FollowIndirect(CpuState* cpu)
     {
@@ -219,8 +232,8 @@ internal sealed unsafe class NativeEngine : IDisposable
             cpu->Rip = cpu->NativeTarget;
 
             // A place in the middle of a unit, to which another CPU's stop gave an entry, becomes the start of one too: only those are remembered.
-            if ((_cache!.LiveAt(cpu->Rip) ?? Find(cpu->Rip)) is { } unit) _cache.Remember(unit);
-            else if (_isHot) return NativeStop.Path;
+            if ((_cache!.LiveAt(cpu->Rip) ?? Again(cpu->Rip)) is { } unit) _cache.Remember(unit);
+            else if (_isHot && cpu->Budget > 0) return NativeStop.Path;
             return NativeStop.None;
         }
 
@@ -240,14 +253,22 @@ internal sealed unsafe class NativeEngine : IDisposable
         Instructions -= point.Refund;
         cpu->Registers[Gpr.Rsp] += (ulong)(long)point.StackStep;
         if (point.Borrowed >= 0) cpu->Registers[point.Borrowed] = cpu->NativeBorrowed;
-        if (point.OverflowInFrame) LazyFlags.SetBits(cpu, (LazyFlags.Status(cpu) & ~LazyFlags.Overflow) | ((uint)(cpu->NativeOverflow & 1) << 11));
         ref var faults = ref CollectionsMarshal.GetValueRefOrAddDefault(_faults, point.Rip, out _);
         if (++faults == FaultsBorne) _cache.Exclude(point.Rip);
         return NativeStop.Care;
     }
 
+    /// <summary>Why nothing translated can be entered at an address with so little left; null if now it can.</summary>
+    private NativeStop? Find(ulong rip, long budget)
+    {
+        if (budget < UnitTranslator.Slack && _cache!.TryMakePrecise(rip)) return null;
+        if (_cache!.LiveAt(rip) is not null) return NativeStop.Block;
+        if (Again(rip) is null) return _isHot ? NativeStop.Path : NativeStop.Block;
+        return budget < UnitTranslator.Slack && !_cache.TryMakePrecise(rip) ? NativeStop.Block : null;
+    }
+
     /// <summary>A unit for an address, if it was translated before; else whether it should be now.</summary>
-    private NativeUnit? Find(ulong rip)
+    private NativeUnit? Again(ulong rip)
     {
         _isHot = false;
         if (_cache!.FindAgain(rip) is { } known) return known;

@@ -118,8 +118,8 @@ internal sealed unsafe class TraceBuilder(GuestMemory memory, BlockCache blocks)
         return seen.Target == target && seen.Hits > 3 * seen.Others && IsExpectable(target);
     }
 
-    // Its negative, and the address behind it, are displacements of the comparison.
-    private static bool IsExpectable(ulong target) => (long)target == (int)target && (int)target is not (int.MinValue or int.MaxValue);
+    /// <summary>True for an address that, and the negative of which, can be the displacement of a comparison.</summary>
+    public static bool IsExpectable(ulong target) => (long)target == (int)target && (int)target != int.MinValue;
 
     private bool TryAdd()
     {

@@ -134,9 +134,7 @@ internal sealed unsafe partial class UnitTranslator
     private bool Encode(in Instruction instruction, in Instruction host, int refund, bool isAccess, int borrowed = -1)
     {
         if (isAccess) NoteFault(instruction, refund, borrowed);
-        if (!emitter.TryEncode(host)) return false;
-        if (NativeFlags.SetsOverflow(instruction)) _overflowInFrame = false;
-        return true;
+        return emitter.TryEncode(host);
     }
 
     /// <summary>An operand may stay in the frame where the encoding allows memory for it, unless it is a 32-bit result, which has the upper half cleared.</summary>
