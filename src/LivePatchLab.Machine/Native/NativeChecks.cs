@@ -10,7 +10,8 @@ internal readonly record struct AddressCheck(int Register, bool IsIndex);
 /// <summary>
 /// Where in a trace it must be asked whether a register lies in or near the window, so that what it addresses is the machine's memory or
 /// the unmapped margin around it (<see cref="GuestView"/>), and never anything else of the host's. A register is known to do so from such a
-/// question on, after a result that is small, and as long as only small constants are added to it.
+/// question on, after a result that is small, and as long as only small constants are added to it. RSP is known wherever a unit begins: what
+/// would have it point anywhere is asked for, or left to the interpreter (<see cref="MayMoveStack"/>).
 /// </summary>
 internal sealed class NativeChecks
 {
@@ -20,6 +21,8 @@ internal sealed class NativeChecks
     private readonly List<AddressCheck>[] _checks = new List<AddressCheck>[TraceBuilder.LongestTrace];
     private readonly InstructionInfoFactory _factory = new();
     private uint _known;
+
+    private const uint StackAlone = 1u << Gpr.Rsp;
 
     public NativeChecks()
     {
@@ -33,18 +36,59 @@ internal sealed class NativeChecks
     /// <param name="isPrecise">True where a CPU may begin at any of them: then nothing is known from one to the next.</param>
     public void Plan(ReadOnlySpan<TraceInstruction> trace, bool isPrecise)
     {
-        _known = 0;
+        _known = StackAlone;
         for (var i = 0; i < trace.Length; i++)
         {
             _checks[i].Clear();
-            if (isPrecise) _known = 0;
+            if (isPrecise) _known = StackAlone;
             ref readonly var instruction = ref trace[i].Instruction;
             if (NativeInstructions.IsNothing(instruction)) continue;
             AskForOperand(instruction, i);
-            var implied = instruction.Mnemonic == Mnemonic.Leave ? Gpr.Rbp : instruction.IsStackInstruction ? Gpr.Rsp : -1;
-            if (implied >= 0) Ask(i, implied, isIndex: false);
+            if (instruction.Mnemonic == Mnemonic.Leave) Ask(i, Gpr.Rbp, isIndex: false);
+            if (IsStackWritten(instruction)) AskForStack(trace, i, isPrecise);
             NoteWrites(instruction);
         }
+    }
+
+    /// <summary>False where RSP gets a value that is neither a small step from the last nor another register's.</summary>
+    public static bool MayMoveStack(in Instruction instruction)
+        => !IsStackWritten(instruction) || instruction.Op0Register.GetSize() < 8 || Stays(instruction, Register.RSP) || StackSource(instruction) >= 0;
+
+    // Of the explicit operands; what pushes and pops do besides is an access, too.
+    private static bool IsStackWritten(in Instruction instruction)
+        => instruction.OpCount > 0 && instruction.Op0Kind == OpKind.Register && instruction.Op0Register.GetFullRegister() == Register.RSP
+            && instruction.Mnemonic is not (Mnemonic.Push or Mnemonic.Cmp or Mnemonic.Test or Mnemonic.Bt or Mnemonic.Call or Mnemonic.Jmp);
+
+    private static int StackSource(in Instruction instruction) => instruction.Mnemonic switch
+    {
+        Mnemonic.Mov when instruction.Op1Kind == OpKind.Register => NativeInstructions.Number(instruction.Op1Register),
+        Mnemonic.Lea when instruction.MemoryIndex == Register.None && Math.Abs((long)instruction.MemoryDisplacement64) <= LargestStep => NativeInstructions.Number(instruction.MemoryBase),
+        _ => -1,
+    };
+
+    /// <summary>
+    /// What is copied to RSP must be in reach. A step alone is small, but steps come in loops: unless an access follows in any case, the one before has to have
+    /// led nowhere.
+    /// </summary>
+    private void AskForStack(ReadOnlySpan<TraceInstruction> trace, int at, bool isPrecise)
+    {
+        ref readonly var instruction = ref trace[at].Instruction;
+        if (instruction.Op0Register.GetSize() < 8 || instruction.Mnemonic == Mnemonic.Pop) return;
+        if (!Stays(instruction, Register.RSP)) Ask(at, StackSource(instruction), isIndex: true);
+        else if (isPrecise || !IsAccessSure(trace[(at + 1)..])) _checks[at].Add(new(Gpr.Rsp, IsIndex: false));
+    }
+
+    private static bool IsAccessSure(ReadOnlySpan<TraceInstruction> next)
+    {
+        foreach (ref readonly var entry in next)
+        {
+            ref readonly var instruction = ref entry.Instruction;
+            if (instruction.IsStackInstruction && instruction.Mnemonic != Mnemonic.Leave && !NativeInstructions.IsNothing(instruction)) return true;
+            if (instruction.FlowControl != FlowControl.Next || IsStackWritten(instruction)) return false;
+            if (NativeInstructions.MemoryOperand(instruction) >= 0 && instruction.MemoryBase == Register.RSP && instruction.MemoryIndex == Register.None) return true;
+        }
+
+        return false;
     }
 
     private void AskForOperand(in Instruction instruction, int at)
@@ -52,8 +96,9 @@ internal sealed class NativeChecks
         if (NativeInstructions.MemoryOperand(instruction) < 0) return;
         var (@base, index) = (NativeInstructions.Number(instruction.MemoryBase), NativeInstructions.Number(instruction.MemoryIndex));
 
-        // The index first: the base is only known by that the access was not refused.
-        if (index >= 0) Ask(at, index, isIndex: true);
+        // Of two that are added, one may be known by no more than that the access is not refused: the base, or the index if the base is known better.
+        var isBaseKnown = @base < 0 || (_known & (1u << @base)) != 0;
+        if (index >= 0) Ask(at, index, isIndex: !isBaseKnown || instruction.MemoryIndexScale > 1);
         if (@base >= 0) Ask(at, @base, isIndex: false);
     }
 
@@ -70,7 +115,7 @@ internal sealed class NativeChecks
         {
             if (used.Access is not (OpAccess.Write or OpAccess.ReadWrite or OpAccess.CondWrite or OpAccess.ReadCondWrite)) continue;
             var register = NativeInstructions.Number(used.Register);
-            if (register < 0 || Stays(instruction, used.Register)) continue;
+            if (register is < 0 or Gpr.Rsp || Stays(instruction, used.Register)) continue;
 
             // A 32-bit result has no upper half; a copy is as well known as what it is a copy of.
             var isFirst = instruction.OpCount > 0 && instruction.Op0Kind == OpKind.Register && NativeInstructions.Number(instruction.Op0Register) == register;
@@ -84,8 +129,6 @@ internal sealed class NativeChecks
     {
         if (register.GetSize() <= 2) return true;
         if (!register.IsGPR64()) return false;
-        if (register == Register.RSP && instruction.Mnemonic is Mnemonic.Push or Mnemonic.Pop or Mnemonic.Call or Mnemonic.Ret)
-            return instruction.Mnemonic != Mnemonic.Pop || instruction.Op0Register != Register.RSP;
         if (instruction.OpCount == 0 || instruction.Op0Kind != OpKind.Register || instruction.Op0Register != register) return false;
         switch (instruction.Mnemonic)
         {

@@ -125,6 +125,12 @@ internal sealed unsafe class NativeEmitter : CodeWriter
         return Jump();
     }
 
+    /// <summary>Has what is written some bytes further on stand at a multiple of the alignment.</summary>
+    public void Align(int alignment, int ahead)
+    {
+        while (((nint)_at + ahead) % alignment != 0) *_at++ = 0xcc;
+    }
+
     /// <summary>JMP rel32; gives the place of the displacement.</summary>
     public byte* Jump(byte* target = null)
     {

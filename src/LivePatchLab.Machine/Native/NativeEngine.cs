@@ -34,8 +34,11 @@ internal sealed unsafe class NativeEngine : IDisposable
 
     private const long LeastBudget = 12;
 
-    // Translated code tells what is left from less than nothing by its upper bits.
-    private const long LongestStay = 1L << 40;
+    // Translated code tells what is left from less than nothing by its upper bits, and RSP may move by 1 with each instruction and touch nothing.
+    private const long LongestStay = 1L << 31;
+
+    // Units take it for granted that RSP is within 2^32 of 0, and pass that on.
+    private const ulong StackReach = 1UL << 32;
 
     // An instruction that has faulted so often (a signal takes microseconds) is left to the interpreter.
     private const int FaultsBorne = 6;
@@ -132,6 +135,7 @@ internal sealed unsafe class NativeEngine : IDisposable
     {
         cpu->Budget = budget;
         if (!_hasBase && (!IsAnythingHot(cpu->Rip) || !TryPrepare())) return NativeStop.Block;
+        if (cpu->Registers[Gpr.Rsp] + StackReach >= 2 * StackReach) return NativeStop.Block;
         while (true)
         {
             var code = _cache!.EntryOf(cpu->Rip, budget);

@@ -24,7 +24,7 @@ internal struct TraceInstruction
 /// </summary>
 internal sealed unsafe class TraceBuilder(GuestMemory memory, BlockCache blocks)
 {
-    public const int LongestTrace = 44;
+    public const int LongestTrace = 80;
 
     // What a CPU has to stop in, one instruction after the other.
     private const int LongestStraight = 24;

@@ -20,6 +20,9 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
     /// <summary>What is left at least where a unit is entered. Less makes more units pay where flags have to be kept; more has more of each turn run in precise forms.</summary>
     public const int Slack = 8;
 
+    // Direct jumps lead to the start of what a processor fetches at once.
+    private const int EntryAlignment = 32, IndirectEntryBytes = 19;
+
     // Of the budget, which no run has more of than 2^48, these bits are 0 unless it is less than 0.
     private const byte SignRotation = 48;
 
@@ -56,6 +59,7 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
             _paidAt = Math.Max(payment, 0);
 
             // From the table of indirect jumps, with the target in RCX and RCX borrowed.
+            emitter.Align(EntryAlignment, IndirectEntryBytes);
             var indirectEntry = emitter.At;
             emitter.Lea(NativeEmitter.Rcx, NativeEmitter.Rcx, (int)-(long)rip);
             var elsewhere = (nint)emitter.JumpUnlessRcxIsZero();
