@@ -166,7 +166,7 @@ internal sealed unsafe class NativeCache : IDisposable
     }
 
     /// <summary>The instruction of the guest's that faulted at an address of the host's.</summary>
-    public FaultPoint FaultAt(nint address)
+    public (FaultPoint Point, NativeCode Code) FaultAt(nint address)
     {
         var (low, high) = (0, _stretches.Count - 1);
         while (low < high)
@@ -177,7 +177,7 @@ internal sealed unsafe class NativeCache : IDisposable
         }
 
         var stretch = _stretches[low];
-        return address >= stretch.Start && address < stretch.End ? stretch.PointOf(address) : throw new InvalidOperationException("translated code has faulted where no guest instruction is");
+        return address >= stretch.Start && address < stretch.End ? (stretch.PointOf(address), stretch) : throw new InvalidOperationException("translated code has faulted where no guest instruction is");
     }
 
     /// <summary>The instruction that stands in memory at an address from which translated code has just come.</summary>
@@ -256,6 +256,11 @@ internal sealed unsafe class NativeCache : IDisposable
         CollectionsMarshal.GetValueRefOrAddDefault(_entries, unit.Rip, out _).Unit = unit.Entry;
         Forget(unit.Rip);
         UsePrecise(unit);
+        foreach (var round in unit.Rounds)
+        {
+            unit.Incoming.Add(round);
+            Redirect(round.Jump, unit.RoundEntry);
+        }
     }
 
     /// <summary>What the precise form of another unit entered before is the same code.</summary>

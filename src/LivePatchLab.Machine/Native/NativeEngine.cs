@@ -251,11 +251,18 @@ internal sealed unsafe class NativeEngine : IDisposable
 
     private NativeStop AfterFault(CpuState* cpu)
     {
-        var point = _cache!.FaultAt((nint)cpu->Rip);
+        var (point, code) = _cache!.FaultAt((nint)cpu->Rip);
         cpu->Rip = point.Rip;
         cpu->Budget += point.Refund;
         Instructions -= point.Refund;
         cpu->Registers[Gpr.Rsp] += (ulong)(long)point.StackStep;
+        for (var i = 0; i < code.Homes.Length; i++)
+        {
+            var (register, host) = code.Homes[i];
+            cpu->Registers[register] = cpu->Registers[host];
+            cpu->Registers[host] = cpu->NativeDisplaced[i];
+        }
+
         if (point.Borrowed >= 0) cpu->Registers[point.Borrowed] = cpu->NativeBorrowed;
         ref var faults = ref CollectionsMarshal.GetValueRefOrAddDefault(_faults, point.Rip, out _);
         if (++faults == FaultsBorne) _cache.Exclude(point.Rip);

@@ -26,8 +26,11 @@ internal static class NativeFrame
     /// <summary>Where the signal handler has the thread go on.</summary>
     public const byte FaultStub = 64;
 
+    /// <summary>Three of the guest's registers while those of the host that they have are the homes of others; see <see cref="RegisterHomes"/>.</summary>
+    public const byte Displaced = 72;
+
     /// <summary>With what the entry pushes, RSP stays aligned.</summary>
-    public const byte Bytes = 72;
+    public const byte Bytes = 104;
 }
 
 /// <summary>Why translated code came back, when it is not for a jump without a target.</summary>

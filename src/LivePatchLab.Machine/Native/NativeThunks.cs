@@ -92,6 +92,7 @@ internal sealed unsafe class NativeThunks
         e.LoadFrame(NativeEmitter.Scratch, NativeFrame.Cpu);
         e.Memory(0x89, NativeEmitter.Rax, NativeEmitter.Scratch, 0);
         CopyToCpu(NativeFrame.Borrowed, CpuFields.NativeBorrowed);
+        for (var i = 0; i < 3; i++) CopyToCpu((byte)(NativeFrame.Displaced + (i * 8)), CpuFields.NativeDisplaced + (i * 8));
         e.Memory(0x8b, NativeEmitter.Rax, NativeEmitter.Scratch, 0);
         e.Jump(exit);
         return start;
@@ -121,7 +122,7 @@ internal sealed unsafe class NativeThunks
     /// <summary>Distances of fields from the start of <see cref="CpuState"/>.</summary>
     private static class CpuFields
     {
-        public static readonly int Budget, Rip, NativeFlags, NativeExit, NativeBorrowed, NativeTarget;
+        public static readonly int Budget, Rip, NativeFlags, NativeExit, NativeBorrowed, NativeTarget, NativeDisplaced;
 
         static CpuFields()
         {
@@ -133,6 +134,7 @@ internal sealed unsafe class NativeThunks
             NativeExit = (int)((byte*)&state.NativeExit - start);
             NativeBorrowed = (int)((byte*)&state.NativeBorrowed - start);
             NativeTarget = (int)((byte*)&state.NativeTarget - start);
+            NativeDisplaced = (int)((byte*)state.NativeDisplaced - start);
         }
     }
 }

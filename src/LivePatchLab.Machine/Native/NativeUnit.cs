@@ -8,9 +8,11 @@ namespace LivePatchLab.Machine;
 /// <param name="StackStep">What the guest's RSP is beyond the host's register for it.</param>
 internal readonly record struct FaultPoint(int Offset, ulong Rip, int Refund, int Borrowed, int StackStep);
 
-/// <summary>A stretch of host code, and its points where it may fault, in ascending order.</summary>
-internal sealed class NativeCode(nint start, nint end, FaultPoint[] faults)
+/// <summary>A stretch of host code, its points where it may fault, in ascending order, and which of the guest's registers are then in others of the host's.</summary>
+internal sealed class NativeCode(nint start, nint end, FaultPoint[] faults, (int Register, int Host)[] homes)
 {
+    public ReadOnlySpan<(int Register, int Host)> Homes => homes;
+
     public nint Start => start;
 
     public nint End => end;
@@ -63,6 +65,11 @@ internal sealed class NativeUnit(ulong rip, (ulong Start, int Length)[] segments
 
     /// <summary>The entry of direct jumps, and of the machine: with the slack at least.</summary>
     public nint Entry { get; init; }
+
+    /// <summary>Its jumps to its own start, and where that is: behind what the entry exchanges.</summary>
+    public NativeLink[] Rounds { get; init; } = [];
+
+    public nint RoundEntry { get; init; }
 
     /// <summary>The entry of indirect jumps, which asks whether this is where they want to go.</summary>
     public nint IndirectEntry { get; init; }

@@ -67,8 +67,8 @@ internal sealed unsafe partial class UnitTranslator
 
     private void Probe(int register, in Instruction instruction, int refund)
     {
-        if (register >= 13) emitter.RotateFrameRight(NativeEmitter.Scratch, NativeThunks.FrameSlot(register), AddressProbe.Rotation);
-        else emitter.RotateRight(NativeEmitter.Scratch, HostOf(register), AddressProbe.Rotation);
+        if (_homes.IsInFrame(register)) emitter.RotateFrameRight(NativeEmitter.Scratch, NativeThunks.FrameSlot(register), AddressProbe.Rotation);
+        else emitter.RotateRight(NativeEmitter.Scratch, _homes.HostOf(register), AddressProbe.Rotation);
         NoteFault(instruction, refund);
         emitter.ReadProbe(AddressProbe.Address);
     }
@@ -76,8 +76,8 @@ internal sealed unsafe partial class UnitTranslator
     private void AskExactly(int register, in Instruction instruction, int refund)
     {
         emitter.StoreFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
-        if (register >= 13) emitter.RotateFrameRight(NativeEmitter.Rcx, NativeThunks.FrameSlot(register), 32);
-        else emitter.RotateRight(NativeEmitter.Rcx, HostOf(register), 32);
+        if (_homes.IsInFrame(register)) emitter.RotateFrameRight(NativeEmitter.Rcx, NativeThunks.FrameSlot(register), 32);
+        else emitter.RotateRight(NativeEmitter.Rcx, _homes.HostOf(register), 32);
         RefuseUnlessExtended(instruction, refund);
         emitter.LoadFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
     }
@@ -104,12 +104,10 @@ internal sealed unsafe partial class UnitTranslator
         });
     }
 
-    private static int HostOf(int register) => register == Gpr.Rsp ? NativeEmitter.GuestRsp : register;
-
     private void CopyToScratch(int register)
     {
-        if (register >= 13) emitter.LoadFrame(NativeEmitter.Scratch, NativeThunks.FrameSlot(register));
-        else emitter.MoveRegister(NativeEmitter.Scratch, HostOf(register));
+        if (_homes.IsInFrame(register)) emitter.LoadFrame(NativeEmitter.Scratch, NativeThunks.FrameSlot(register));
+        else emitter.MoveRegister(NativeEmitter.Scratch, _homes.HostOf(register));
     }
 
     /// <summary>A conditional branch leaves the trace on one side and stays in it on the other.</summary>
@@ -122,7 +120,8 @@ internal sealed unsafe partial class UnitTranslator
         var isPaid = index >= _paidAt && !_isPrecise;
         var refund = isPaid ? _count - index - 1 : 0;
         var jump = emitter.JumpIf(number);
-        if (isPaid && refund == 0 && _stackStep == 0)
+        if (isPaid && refund == 0 && _stackStep == 0 && TryEndRound(jump, target)) return;
+        if (isPaid && refund == 0 && _stackStep == 0 && _homes.Count == 0)
         {
             Edge(jump, target, isPrecise: false);
             return;
@@ -134,6 +133,13 @@ internal sealed unsafe partial class UnitTranslator
             emitter.Land((byte*)place);
             MoveStack(step);
             if (refund != 0) emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, refund);
+            if (isPaid && TryEndRound(emitter.At + 1, target))
+            {
+                emitter.Jump();
+                return;
+            }
+
+            GiveBackHomes();
             if (isPaid) Edge(emitter.Jump(), target, isPrecise: false);
             else ToEitherEdge(target, _isPrecise ? 0 : index + 1);
         });
@@ -159,9 +165,9 @@ internal sealed unsafe partial class UnitTranslator
                 break;
             default:
                 var register = NativeInstructions.Number(instruction.Op0Register);
-                if (register >= 13) CopyToScratch(register);
+                if (_homes.IsInFrame(register)) CopyToScratch(register);
                 NoteFault(instruction, refund);
-                var host = register >= 13 ? NativeEmitter.Scratch : register == Gpr.Rsp ? NativeEmitter.GuestRsp : register;
+                var host = _homes.IsInFrame(register) ? NativeEmitter.Scratch : _homes.HostOf(register);
                 emitter.Memory(0x89, host, NativeEmitter.GuestRsp, _stackStep - 8, guest: true);
                 break;
         }
@@ -179,8 +185,9 @@ internal sealed unsafe partial class UnitTranslator
             return;
         }
 
-        emitter.Memory(0x8b, register >= 13 ? NativeEmitter.Scratch : register, NativeEmitter.GuestRsp, _stackStep, guest: true);
-        if (register >= 13) emitter.StoreFrame(NativeEmitter.Scratch, NativeThunks.FrameSlot(register));
+        var isInFrame = _homes.IsInFrame(register);
+        emitter.Memory(0x8b, isInFrame ? NativeEmitter.Scratch : _homes.HostOf(register), NativeEmitter.GuestRsp, _stackStep, guest: true);
+        if (isInFrame) emitter.StoreFrame(NativeEmitter.Scratch, NativeThunks.FrameSlot(register));
         _stackStep += 8;
     }
 
@@ -215,6 +222,7 @@ internal sealed unsafe partial class UnitTranslator
         if (!entry.IsFollowed)
         {
             SettleStack();
+            GiveBackHomes();
             if (_isPrecise)
             {
                 emitter.MoveRegister(NativeEmitter.Scratch, NativeEmitter.Rcx);
@@ -245,6 +253,7 @@ internal sealed unsafe partial class UnitTranslator
             MoveStack(step);
             if (refund > 1) emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, refund - 1);
             emitter.Lea(NativeEmitter.Rcx, NativeEmitter.Rcx, expected);
+            GiveBackHomes();
             JumpByTable(rip);
         });
     }

@@ -22,8 +22,8 @@ internal sealed unsafe partial class UnitTranslator
         var load = Instruction.Create(Code.Mov_r64_rm64, Register.R14, new MemoryOperand(instruction.MemoryBase, instruction.MemoryIndex, instruction.MemoryIndexScale,
             (long)Displacement(instruction), 8));
         if (instruction.IsIPRelativeMemoryOperand) load.MemoryBase = Register.None;
-        var isBaseSpilled = NativeInstructions.Number(load.MemoryBase) >= 13;
-        var isIndexSpilled = NativeInstructions.Number(load.MemoryIndex) >= 13;
+        var isBaseSpilled = _homes.IsInFrame(NativeInstructions.Number(load.MemoryBase));
+        var isIndexSpilled = _homes.IsInFrame(NativeInstructions.Number(load.MemoryIndex));
         if (isBaseSpilled && isIndexSpilled && load.MemoryBase != load.MemoryIndex) return false;
         var spilled = isBaseSpilled ? load.MemoryBase : isIndexSpilled ? load.MemoryIndex : Register.None;
         if (spilled != Register.None) CopyToScratch(NativeInstructions.Number(spilled));
@@ -45,7 +45,7 @@ internal sealed unsafe partial class UnitTranslator
         var tooMany = false;
         void Use(Register register)
         {
-            if (NativeInstructions.Number(register) < 13) return;
+            if (!_homes.IsInFrame(NativeInstructions.Number(register))) return;
             var full = register.GetFullRegister();
             if (first == Register.None || first == full) first = full;
             else if (second == Register.None || second == full) second = full;
@@ -181,7 +181,7 @@ internal sealed unsafe partial class UnitTranslator
         host.MemoryDisplSize = 1;
     }
 
-    private static void PlaceAddress(ref Instruction host, long displacement, Register first, Register firstHost, Register second, Register secondHost)
+    private void PlaceAddress(ref Instruction host, long displacement, Register first, Register firstHost, Register second, Register secondHost)
     {
         if (host.MemoryBase == Register.RIP) host.MemoryBase = Register.None;
         if (host.MemoryBase != Register.None) host.MemoryBase = Place(host.MemoryBase, first, firstHost, second, secondHost);
@@ -195,13 +195,13 @@ internal sealed unsafe partial class UnitTranslator
             : instruction.MemoryDisplacement64 + (instruction.MemoryBase == Register.RSP ? (ulong)(long)_stackStep : 0);
 
     /// <summary>The host's register for one of the guest's, of the same size.</summary>
-    private static Register Place(Register register, Register first, Register firstHost, Register second, Register secondHost)
+    private Register Place(Register register, Register first, Register firstHost, Register second, Register secondHost)
     {
         var full = register.GetFullRegister();
         if (register is >= Register.AH and <= Register.BH) return register;
-        if (full == Register.RSP) return Sized(Register.R15, register);
         if (first != Register.None && full == first) return Sized(firstHost, register);
-        return second != Register.None && full == second ? Sized(secondHost, register) : register;
+        if (second != Register.None && full == second) return Sized(secondHost, register);
+        return NativeInstructions.Number(full) is >= 0 and var number && _homes.HostOf(number) is var host && host != number ? Sized(Register.RAX + host, register) : register;
     }
 
     private static Register Sized(Register full, Register like) => like.GetSize() switch
@@ -231,7 +231,8 @@ internal sealed unsafe partial class UnitTranslator
         foreach (var candidate in Lendable)
         {
             var isUsed = false;
-            foreach (var register in used) isUsed |= register.Register.GetFullRegister() == candidate;
+            foreach (var register in used)
+                isUsed |= NativeInstructions.Number(register.Register) is >= 0 and var number && _homes.HostOf(number) == NativeInstructions.Number(candidate);
             if (!isUsed) return candidate;
         }
 

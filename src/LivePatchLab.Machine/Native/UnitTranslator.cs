@@ -28,10 +28,14 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
 
     private readonly NativeChecks _checks = new();
     private readonly InstructionInfoFactory _factory = new();
+    private readonly RegisterHomes _homes = new();
     private readonly List<FaultPoint> _faults = [];
+    private readonly List<NativeLink> _rounds = [];
     private readonly List<Action> _outOfLine = [];
     private readonly RflagsBits[] _seen = new RflagsBits[TraceBuilder.LongestTrace];
     private byte* _codeStart;
+    private byte* _roundEntry;
+    private ulong _start;
     private bool _isPrecise;
 
     // Instructions of the unit, and how many of them run before it is paid for.
@@ -54,6 +58,8 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
             var instructions = trace.Trace[.._count];
             var rip = instructions[0].Instruction.IP;
             Start(isPrecise: false);
+            _start = rip;
+            _homes.Assign(instructions);
             _checks.Plan(instructions, isPrecise: false);
             var payment = FindPayment(instructions);
             _paidAt = Math.Max(payment, 0);
@@ -71,6 +77,8 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
             });
             emitter.LoadFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
             var entry = emitter.At;
+            TakeHomes();
+            _roundEntry = emitter.At;
             if (payment < 0) PayKeepingFlags(rip);
             var untranslated = TranslateUntil(instructions, payment);
             if (untranslated >= 0)
@@ -87,6 +95,8 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
                 Count = _count,
                 PaidAt = instructions[_paidAt].Instruction.IP,
                 Entry = memory.Executable(entry),
+                Rounds = [.. _rounds],
+                RoundEntry = memory.Executable(_roundEntry),
                 IndirectEntry = memory.Executable(indirectEntry),
             };
             return (unit, code);
@@ -135,7 +145,9 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
     {
         _isPrecise = isPrecise;
         _faults.Clear();
+        _rounds.Clear();
         _outOfLine.Clear();
+        _homes.Clear();
         _held = -1;
         _stackStep = 0;
         _codeStart = memory.Next;
@@ -146,7 +158,7 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
     {
         for (var i = 0; i < _outOfLine.Count; i++) _outOfLine[i]();
         memory.Next = emitter.At;
-        return new(memory.Executable(_codeStart), memory.Executable(emitter.At), [.. _faults]);
+        return new(memory.Executable(_codeStart), memory.Executable(emitter.At), [.. _faults], _homes.All.ToArray());
     }
 
     /// <summary>How many instructions from the first on give the flags that can be seen behind them as the interpreter does.</summary>
@@ -196,6 +208,7 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
             emitter.Land((byte*)tooLittle);
             emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, refund);
             MoveStack(step);
+            GiveBackHomes();
             Edge(emitter.Jump(), rip, isPrecise: true);
         });
     }
@@ -208,6 +221,7 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
             emitter.Land((byte*)tooLittle);
             emitter.LoadFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
             emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, _count);
+            GiveBackHomes();
             Edge(emitter.Jump(), rip, isPrecise: true);
         });
     }
@@ -290,8 +304,56 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
     private void ToEdge(ulong target)
     {
         SettleStack();
-        if (_isPrecise) ToEitherEdge(target, 0);
-        else Edge(emitter.Jump(), target, isPrecise: false);
+        if (_isPrecise)
+        {
+            ToEitherEdge(target, 0);
+            return;
+        }
+
+        if (TryEndRound(emitter.At + 1, target))
+        {
+            emitter.Jump();
+            return;
+        }
+
+        GiveBackHomes();
+        Edge(emitter.Jump(), target, isPrecise: false);
+    }
+
+    /// <summary>Has registers from the frame be in those of the host's that the unit does not use.</summary>
+    private void TakeHomes()
+    {
+        for (var i = 0; i < _homes.Count; i++)
+        {
+            var (register, host) = _homes.All[i];
+            emitter.StoreFrame(host, (byte)(NativeFrame.Displaced + (i * 8)));
+            emitter.LoadFrame(host, NativeThunks.FrameSlot(register));
+        }
+    }
+
+    private void GiveBackHomes()
+    {
+        for (var i = 0; i < _homes.Count; i++)
+        {
+            var (register, host) = _homes.All[i];
+            emitter.StoreFrame(host, NativeThunks.FrameSlot(register));
+            emitter.LoadFrame(host, (byte)(NativeFrame.Displaced + (i * 8)));
+        }
+    }
+
+    /// <summary>A jump from the unit to its own start keeps the homes. While the unit is not live it leads out. False where it goes elsewhere.</summary>
+    private bool TryEndRound(byte* jump, ulong target)
+    {
+        if (target != _start || _isPrecise) return false;
+        var place = (nint)jump;
+        _outOfLine.Add(() =>
+        {
+            emitter.Land((byte*)place);
+            _rounds.Add(new(memory.Executable((byte*)place), memory.Executable(emitter.At)));
+            GiveBackHomes();
+            Leave(NativeExit.Budget, target);
+        });
+        return true;
     }
 
     /// <summary>Takes instructions off the budget, and goes on in a unit if the slack is left, else in precise code.</summary>
