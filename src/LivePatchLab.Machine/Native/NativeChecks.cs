@@ -2,10 +2,23 @@ using Iced.Intel;
 
 namespace LivePatchLab.Machine;
 
-/// <summary>One question to a register that is used as an address.</summary>
-/// <param name="Register">0 … 15 as the encoding numbers them.</param>
-/// <param name="IsIndex">True where it is added to another register or multiplied: then it must lie in the window's reach whatever the sum is.</param>
-internal readonly record struct AddressCheck(int Register, bool IsIndex);
+/// <summary>What is asked of an address.</summary>
+internal enum AddressQuestion
+{
+    /// <summary>Whether a register that is used as one lies in reach, if it is canonical; if not, the access itself is refused.</summary>
+    Register,
+
+    /// <summary>Whether a register that becomes RSP lies in reach, canonical or not.</summary>
+    Exactly,
+
+    /// <summary>Whether the sum that is accessed lies in reach.</summary>
+    Sum,
+}
+
+/// <summary>One question before an instruction.</summary>
+/// <param name="Question">Which.</param>
+/// <param name="Register">0 … 15 as the encoding numbers them; nothing for a sum.</param>
+internal readonly record struct AddressCheck(AddressQuestion Question, int Register);
 
 /// <summary>
 /// Where in a trace it must be asked whether a register lies in or near the window, so that what it addresses is the machine's memory or
@@ -44,7 +57,7 @@ internal sealed class NativeChecks
             ref readonly var instruction = ref trace[i].Instruction;
             if (NativeInstructions.IsNothing(instruction)) continue;
             AskForOperand(instruction, i);
-            if (instruction.Mnemonic == Mnemonic.Leave) Ask(i, Gpr.Rbp, isIndex: false);
+            if (instruction.Mnemonic == Mnemonic.Leave) Ask(i, AddressQuestion.Register, Gpr.Rbp);
             if (IsStackWritten(instruction)) AskForStack(trace, i, isPrecise);
             NoteWrites(instruction);
         }
@@ -74,8 +87,8 @@ internal sealed class NativeChecks
     {
         ref readonly var instruction = ref trace[at].Instruction;
         if (instruction.Op0Register.GetSize() < 8 || instruction.Mnemonic == Mnemonic.Pop) return;
-        if (!Stays(instruction, Register.RSP)) Ask(at, StackSource(instruction), isIndex: true);
-        else if (isPrecise || !IsAccessSure(trace[(at + 1)..])) _checks[at].Add(new(Gpr.Rsp, IsIndex: false));
+        if (!Stays(instruction, Register.RSP)) Ask(at, AddressQuestion.Exactly, StackSource(instruction));
+        else if (isPrecise || !IsAccessSure(trace[(at + 1)..])) _checks[at].Add(new(AddressQuestion.Register, Gpr.Rsp));
     }
 
     private static bool IsAccessSure(ReadOnlySpan<TraceInstruction> next)
@@ -96,17 +109,27 @@ internal sealed class NativeChecks
         if (NativeInstructions.MemoryOperand(instruction) < 0) return;
         var (@base, index) = (NativeInstructions.Number(instruction.MemoryBase), NativeInstructions.Number(instruction.MemoryIndex));
 
-        // Of two that are added, one may be known by no more than that the access is not refused: the base, or the index if the base is known better.
-        var isBaseKnown = @base < 0 || (_known & (1u << @base)) != 0;
-        if (index >= 0) Ask(at, index, isIndex: !isBaseKnown || instruction.MemoryIndexScale > 1);
-        if (@base >= 0) Ask(at, @base, isIndex: false);
+        var (isBaseKnown, isIndexKnown) = (@base < 0 || IsKnown(@base), index < 0 || IsKnown(index));
+        if (isIndexKnown)
+        {
+            if (!isBaseKnown) Ask(at, AddressQuestion.Register, @base);
+        }
+        else if (isBaseKnown && @base >= 0 && instruction.MemoryIndexScale == 1)
+        {
+            Ask(at, AddressQuestion.Register, index);
+        }
+        else
+        {
+            // A product or the sum of two may be canonical where they are not, and tells nothing about them.
+            _checks[at].Add(new(AddressQuestion.Sum, -1));
+        }
     }
 
-    private void Ask(int at, int register, bool isIndex)
+    private void Ask(int at, AddressQuestion question, int register)
     {
-        if ((_known & (1u << register)) != 0) return;
+        if (IsKnown(register)) return;
         _known |= 1u << register;
-        _checks[at].Add(new(register, isIndex));
+        _checks[at].Add(new(question, register));
     }
 
     private void NoteWrites(in Instruction instruction)
@@ -162,5 +185,7 @@ internal sealed class NativeChecks
 
     private static bool IsExtended(in Instruction instruction) => instruction.Mnemonic is Mnemonic.Movsxd or Mnemonic.Movsx or Mnemonic.Movzx && instruction.Op0Register.IsGPR64();
 
-    private bool IsKnown(Register register) => (_known & (1u << NativeInstructions.Number(register))) != 0;
+    private bool IsKnown(Register register) => IsKnown(NativeInstructions.Number(register));
+
+    private bool IsKnown(int register) => (_known & (1u << register)) != 0;
 }

@@ -57,18 +57,36 @@ internal sealed unsafe partial class UnitTranslator
         return TryOrdinary(instruction, refund);
     }
 
-    /// <summary>The question whether a register that is used as an address is in or near the window. What is not faults, and goes to the interpreter.</summary>
+    /// <summary>What is out of reach faults, and goes to the interpreter.</summary>
     private void Ask(AddressCheck check, in Instruction instruction, int refund)
     {
         _held = -1;
-        if (check.IsIndex) AskExactly(check.Register, instruction, refund);
-        else Probe(check.Register, instruction, refund);
+        switch (check.Question)
+        {
+            case AddressQuestion.Register:
+                Probe(check.Register, instruction, refund);
+                break;
+            case AddressQuestion.Exactly:
+                AskExactly(check.Register, instruction, refund);
+                break;
+            default:
+                ProbeSum(instruction, refund);
+                break;
+        }
     }
 
     private void Probe(int register, in Instruction instruction, int refund)
     {
         if (_homes.IsInFrame(register)) emitter.RotateFrameRight(NativeEmitter.Scratch, NativeThunks.FrameSlot(register), AddressProbe.Rotation);
         else emitter.RotateRight(NativeEmitter.Scratch, _homes.HostOf(register), AddressProbe.Rotation);
+        NoteFault(instruction, refund);
+        emitter.ReadProbe(AddressProbe.Address);
+    }
+
+    private void ProbeSum(in Instruction instruction, int refund)
+    {
+        LoadAddress(instruction);
+        emitter.RotateRight(NativeEmitter.Scratch, NativeEmitter.Scratch, AddressProbe.Rotation);
         NoteFault(instruction, refund);
         emitter.ReadProbe(AddressProbe.Address);
     }

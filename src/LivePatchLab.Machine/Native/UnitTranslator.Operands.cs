@@ -33,6 +33,26 @@ internal sealed unsafe partial class UnitTranslator
         return emitter.TryEncode(load);
     }
 
+    /// <summary>The address of the memory operand, of a base and an index or an index alone, to the scratch register.</summary>
+    private void LoadAddress(in Instruction instruction)
+    {
+        var (@base, index) = (instruction.MemoryBase, instruction.MemoryIndex);
+        var isBaseInFrame = @base != Register.None && _homes.IsInFrame(NativeInstructions.Number(@base));
+        var first = isBaseInFrame ? @base : _homes.IsInFrame(NativeInstructions.Number(index)) ? index : Register.None;
+        var second = isBaseInFrame && index != @base && _homes.IsInFrame(NativeInstructions.Number(index)) ? index : Register.None;
+        if (first != Register.None) CopyToScratch(NativeInstructions.Number(first));
+        if (second != Register.None)
+        {
+            emitter.StoreFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
+            emitter.LoadFrame(NativeEmitter.Rcx, SlotOf(second));
+        }
+
+        var load = Instruction.Create(Code.Lea_r64_m, Register.R14, new MemoryOperand(@base, index, instruction.MemoryIndexScale, (long)Displacement(instruction), 8));
+        PlaceAddress(ref load, (long)Displacement(instruction), first, Register.R14, second, Register.RCX);
+        if (!emitter.TryEncode(load)) throw new InvalidOperationException($"no LEA for {instruction}");
+        if (second != Register.None) emitter.LoadFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
+    }
+
     private bool TryOrdinary(in Instruction instruction, int refund)
     {
         var host = instruction;

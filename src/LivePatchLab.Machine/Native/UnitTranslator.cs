@@ -18,7 +18,7 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
     public const int LargestCode = 32 * 1024;
 
     /// <summary>What is left at least where a unit is entered. Less makes more units pay where flags have to be kept; more has more of each turn run in precise forms.</summary>
-    public const int Slack = 8;
+    public const int Slack = 12;
 
     // Direct jumps lead to the start of what a processor fetches at once.
     private const int EntryAlignment = 32, IndirectEntryBytes = 19;
