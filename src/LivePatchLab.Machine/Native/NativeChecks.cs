@@ -65,7 +65,11 @@ internal sealed class NativeChecks
 
     /// <summary>False where RSP gets a value that is neither a small step from the last nor another register's.</summary>
     public static bool MayMoveStack(in Instruction instruction)
-        => !IsStackWritten(instruction) || instruction.Op0Register.GetSize() < 8 || Stays(instruction, Register.RSP) || StackSource(instruction) >= 0;
+    {
+        // These write a second operand.
+        if (instruction.Mnemonic is Mnemonic.Xchg or Mnemonic.Xadd or Mnemonic.Mulx && instruction.Op1Kind == OpKind.Register && instruction.Op1Register.GetFullRegister() == Register.RSP) return false;
+        return !IsStackWritten(instruction) || instruction.Op0Register.GetSize() < 8 || Stays(instruction, Register.RSP) || StackSource(instruction) >= 0;
+    }
 
     // Of the explicit operands; what pushes and pops do besides is an access, too.
     private static bool IsStackWritten(in Instruction instruction)

@@ -91,6 +91,7 @@ internal sealed unsafe partial class UnitTranslator
         emitter.ReadProbe(AddressProbe.Address);
     }
 
+    /// <summary>Asks for -2^32 to 2^32, also of what is not canonical.</summary>
     private void AskExactly(int register, in Instruction instruction, int refund)
     {
         emitter.StoreFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
@@ -101,8 +102,7 @@ internal sealed unsafe partial class UnitTranslator
     }
 
     /// <summary>
-    /// With the halves of a register exchanged in RCX, which is borrowed: faults unless it is within 2^32 of 0, also where it is not canonical, as the sum with
-    /// another register might be.
+    /// With the halves of a register exchanged in RCX, which is borrowed: faults unless it is within 2^32 of 0.
     /// </summary>
     private void RefuseUnlessExtended(in Instruction instruction, int refund)
     {
