@@ -88,6 +88,9 @@ internal sealed unsafe class NativeEngine : IDisposable
 
     public NativeCache? Cache => _cache;
 
+    /// <summary>The host's address of the guest's address 0 for translated code; null before there is any.</summary>
+    public nint? Origin => _view is null ? null : (nint)_view.Origin;
+
     public IReadOnlyDictionary<string, long> Exits
     {
         get

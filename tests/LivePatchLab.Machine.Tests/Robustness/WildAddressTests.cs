@@ -11,12 +11,19 @@ namespace LivePatchLab.Machine.Tests;
 public sealed class WildAddressTests
 {
     // An instruction that has faulted more often is interpreted from then on.
-    private const int WildAtOnce = 5, WarmRounds = 300;
+    private const int WildAtOnce = 5, WarmRounds = 200;
 
     private static readonly ulong[] Bases =
     [
         0, 8, 0xffff_fff8, 1UL << 32, (1UL << 32) + 8, 1UL << 35, 1UL << 40, (1UL << 47) - 8, 1UL << 47, 0x7f00_1234_5678, 1UL << 52, 5UL << 52, 1UL << 60, 1UL << 61, 1UL << 62, 1UL << 63,
         Negative(8), Negative(1UL << 31), Negative(1UL << 32), Negative(1UL << 33), Negative(1UL << 47), Negative((1UL << 47) + 8), Negative(1UL << 52), Negative(1UL << 61), Negative(1UL << 62),
+    ];
+
+    private static readonly (string Name, Action<Assembler> Lead)[] Leads =
+    [
+        ("xchg", a => a.xchg(rsp, rax)), ("xchg the other way", a => a.xchg(rax, rsp)), ("mov", a => a.mov(rsp, rax)), ("lea", a => a.lea(rsp, __[rax + 16])), ("lea of a sum", a => a.lea(rsp, __[rsp + rax])),
+        ("add, a sum", a => a.add(rsp, rax)), ("xadd, a sum", a => a.xadd(rax, rsp)), ("pop", a => { a.push(rax); a.pop(rsp); }), ("leave", a => { a.mov(rbp, rax); a.leave(); }),
+        ("cmov", a => { a.test(rsp, rsp); a.cmovne(rsp, rax); }),
     ];
 
     public static TheoryData<ExecutionEngine> Engines => LoneCpu.Engines;
@@ -52,11 +59,7 @@ public sealed class WildAddressTests
     [MemberData(nameof(Engines))]
     public void A_stack_that_is_led_astray_ends_in_the_same_fault(ExecutionEngine engine)
     {
-        foreach (var (name, lead) in ((string, Action<Assembler>)[])
-        [
-            ("xchg", a => a.xchg(rsp, rax)), ("xchg the other way", a => a.xchg(rax, rsp)), ("mov", a => a.mov(rsp, rax)), ("lea", a => a.lea(rsp, __[rax + 16])), ("lea with an index", a => a.lea(rsp, __[rsp + rax])),
-            ("add", a => a.add(rsp, rax)), ("xadd", a => a.xadd(rax, rsp)), ("pop", a => { a.push(rax); a.pop(rsp); }), ("leave", a => { a.mov(rbp, rax); a.leave(); }), ("cmov", a => { a.test(rsp, rsp); a.cmovne(rsp, rax); }),
-        ])
+        foreach (var (name, lead) in Leads)
         {
             foreach (var wild in (ulong[])[1UL << 33, 1UL << 40, 0x7f00_1234_5678, 1UL << 62, Negative(1UL << 40)])
                 Stray(engine, lead, wild).ShouldBe(Stray(ExecutionEngine.Interpreter, lead, wild), $"{name} {wild:x}");
@@ -72,12 +75,65 @@ public sealed class WildAddressTests
             Walk(engine, walk).ShouldBe(Walk(ExecutionEngine.Interpreter, walk));
     }
 
+    /// <summary>Memory of the host's own, addressed as if it were the guest's: by a register, by sums and by products that come to it.</summary>
+    [TranslatorFact]
+    public unsafe void What_is_the_hosts_is_neither_read_nor_written()
+    {
+        var own = GC.AllocateArray<ulong>(1024, pinned: true);
+        Array.Fill(own, Untouched);
+        foreach (var scale in (int[])[0, 1, 8])
+        {
+            foreach (var lift in (ulong[])[0, 1UL << 36, 1UL << 47, 1UL << 52, 1UL << 60, 1UL << 61, 1UL << 62, 1UL << 63])
+            {
+                using var lone = Warm(scale);
+                var target = (ulong)Marshal.UnsafeAddrOfPinnedArrayElement(own, 512) - (ulong)lone.Machine.Interpreter.Native!.Origin!.Value;
+                (ulong Base, ulong Index)[] wild = scale == 8
+                    ? [(target - (lift * 8), lift), (0, target / 8), (target - 8, lift + 1 - lift), (LoneCpu.Data.Value, (target - LoneCpu.Data.Value) / 8)]
+                    : [(target + lift, Negative(lift)), (target - lift, lift), (LoneCpu.Data.Value, target - LoneCpu.Data.Value), (Negative(lift), target + lift)];
+                Continue(lone, wild);
+                lone.Traps.Count.ShouldBe(wild.Length, $"scale {scale} lift {lift:x}");
+                lone.Traps.ShouldAllBe(trap => trap.Vector == TrapVector.PageFault);
+                lone.Cpu.Rax.ShouldBe(1000UL);
+                own.ShouldAllBe(value => value == Untouched);
+            }
+        }
+    }
+
+    /// <summary>The same for a stack that is led there.</summary>
+    [TranslatorFact]
+    public void Nothing_is_pushed_to_the_hosts_memory()
+    {
+        var own = GC.AllocateArray<ulong>(1024, pinned: true);
+        Array.Fill(own, Untouched);
+        foreach (var (name, lead) in Leads)
+        {
+            using var lone = Straying(ExecutionEngine.Auto, lead);
+            lone.Run(100_000);
+            if (lone.Machine.Interpreter.Native!.Origin is not { } origin) throw new InvalidOperationException($"{name}: nothing was translated");
+            var target = (ulong)Marshal.UnsafeAddrOfPinnedArrayElement(own, 512) - (ulong)origin;
+            lone.Start(LoneCpu.Code);
+            lone.Cpu.Rdx = name.Contains("sum", StringComparison.Ordinal) ? target - lone.Cpu.Rsp : target;
+            lone.Run(100_000);
+            own.ShouldAllBe(value => value == Untouched, name);
+        }
+    }
+
+    private const ulong Untouched = 0x5a5a_1234_5a5a_1234;
+
     private static ulong Negative(ulong value) => unchecked(0UL - value);
 
     /// <summary>What a hot load gave for the wild pairs, and the exceptions that it raised.</summary>
     private static string Access(ExecutionEngine engine, IReadOnlyList<(ulong Base, ulong Index)> wild, int scale)
     {
-        using var lone = new LoneCpu(engine).Load(LoneCpu.Code, a =>
+        using var lone = Warm(scale, engine);
+        Continue(lone, wild);
+        return string.Join("; ", [.. lone.Traps.Select(trap => $"{trap.Vector} {trap.ErrorCode} {trap.Address:x}"), $"0x{lone.Cpu.Rax:x}"]);
+    }
+
+    /// <summary>A loop that loads from the sum of each pair, and has done so often.</summary>
+    private static LoneCpu Warm(int scale, ExecutionEngine engine = ExecutionEngine.Auto)
+    {
+        var lone = new LoneCpu(engine).Load(LoneCpu.Code, a =>
         {
             var again = a.CreateLabel();
             a.mov(rdi, LoneCpu.Data.Value + 0x1000);
@@ -105,25 +161,39 @@ public sealed class WildAddressTests
             a.dec(ecx);
             a.jne(again);
             a.hlt();
-        }).Start(LoneCpu.Code);
-        var pairs = Enumerable.Repeat((Base: LoneCpu.Data.Value, Index: 0UL), WarmRounds - 50).Concat(wild).Select(pair => new[] { pair.Base, pair.Index }).SelectMany(words => words).ToArray();
-        lone.Machine.Memory.Load(LoneCpu.Data, [0xe8, 3]);
-        lone.Machine.Memory.Load(LoneCpu.Data + 0x1000, MemoryMarshal.AsBytes(pairs.AsSpan()[^Math.Min(pairs.Length, 512)..]).ToArray());
-        lone.Cpu.Rcx = (ulong)Math.Min(pairs.Length, 512) / 2;
+        });
         lone.OnTrap = frame =>
         {
             frame.Rip += scale == 0 ? 3 : 4;
             return true;
         };
+        lone.Machine.Memory.Load(LoneCpu.Data, [0xe8, 3]);
+        for (var i = 0; i < 3; i++) Continue(lone, [.. Enumerable.Repeat((LoneCpu.Data.Value, 0UL), WarmRounds)]);
+        return lone;
+    }
+
+    private static void Continue(LoneCpu lone, IReadOnlyList<(ulong Base, ulong Index)> pairs)
+    {
+        lone.Machine.Memory.Load(LoneCpu.Data + 0x1000, MemoryMarshal.AsBytes(pairs.SelectMany(pair => new[] { pair.Base, pair.Index }).ToArray().AsSpan()).ToArray());
+        lone.Start(LoneCpu.Code);
+        lone.Cpu.Rcx = (ulong)pairs.Count;
         lone.Run().ShouldBe(MachineStop.Idle);
-        return string.Join("; ", [.. lone.Traps.Select(trap => $"{trap.Vector} {trap.ErrorCode} {trap.Address:x}"), $"0x{lone.Cpu.Rax:x}"]);
     }
 
     private static string Stray(ExecutionEngine engine, Action<Assembler> lead, ulong wild)
     {
-        using var lone = new LoneCpu(engine).Load(LoneCpu.Code, a =>
+        using var lone = Straying(engine, lead);
+        lone.Cpu.Rdx = wild;
+        var stop = lone.Run(100_000);
+        return $"{stop} {lone.Cpu.Rsp:x} {lone.Cpu.Rcx:x} {lone.Traps.Count} {string.Join("; ", lone.Traps.Distinct().TakeLast(3))}";
+    }
+
+    /// <summary>A loop in whose last round RDX is what the stack is led to.</summary>
+    private static LoneCpu Straying(ExecutionEngine engine, Action<Assembler> lead)
+    {
+        var lone = new LoneCpu(engine).Load(LoneCpu.Code, a =>
         {
-            var (again, end) = (a.CreateLabel(), a.CreateLabel());
+            var again = a.CreateLabel();
             a.mov(r12, rsp);
             a.mov(ecx, WarmRounds);
             a.Label(ref again);
@@ -138,7 +208,7 @@ public sealed class WildAddressTests
             a.jne(again);
             a.hlt();
         }).Start(LoneCpu.Code);
-        lone.Cpu.Rdx = wild;
+        lone.Cpu.Rdx = lone.Cpu.Rsp;
 
         // PUSH and POP are of one byte each; where nothing is, each round faults twice.
         lone.OnTrap = frame =>
@@ -147,8 +217,7 @@ public sealed class WildAddressTests
             frame.Rip += 1;
             return true;
         };
-        var stop = lone.Run(100_000);
-        return $"{stop} {lone.Cpu.Rsp:x} {lone.Cpu.Rcx:x} {lone.Traps.Count} {string.Join("; ", lone.Traps.Distinct().TakeLast(3))}";
+        return lone;
     }
 
     private static string Walk(ExecutionEngine engine, Action<Assembler> walk)
