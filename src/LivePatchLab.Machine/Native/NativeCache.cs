@@ -141,13 +141,14 @@ internal sealed unsafe class NativeCache : IDisposable
     /// <summary>Has there be precise code at an address where a live unit begins or is paid for; false where there is none.</summary>
     public bool TryMakePrecise(ulong rip)
     {
-        if (_entries.TryGetValue(rip, out var entries) && entries.Precise != 0) return true;
-        if (LiveAt(rip) is { } unit && TryMakePrecise(unit)) return true;
+        if (HasPrecise(rip) || (LiveAt(rip) is { } unit && TryMakePrecise(unit) && HasPrecise(rip))) return true;
         if (!_lines.TryGetValue((uint)(rip >> LineShift), out var units)) return false;
         foreach (var other in CollectionsMarshal.AsSpan(units))
-            if (other.IsLive && other.PaidAt == rip && TryMakePrecise(other) && Array.Exists(other.Precise!, entry => entry.Rip == rip)) return true;
+            if (other.IsLive && other.PaidAt == rip && TryMakePrecise(other) && HasPrecise(rip)) return true;
         return false;
     }
+
+    private bool HasPrecise(ulong rip) => _entries.TryGetValue(rip, out var entries) && entries.Precise != 0;
 
     /// <summary>Has a jump of translated code lead to a unit for as long as that is live.</summary>
     public void Link(nint jump, NativeUnit target) => Link(jump, target, target.Entry);
@@ -228,7 +229,13 @@ internal sealed unsafe class NativeCache : IDisposable
 
     private bool TryMakePrecise(NativeUnit unit)
     {
-        if (unit.Precise is not null) return true;
+        if (unit.Precise is not null)
+        {
+            // Another unit's, of the same code, may have stood in its place and be gone.
+            UsePrecise(unit);
+            return true;
+        }
+
         if (unit.IsImprecise || _code.Left < SpareBytes) return false;
         _trace.BuildStraight(unit);
         if (_trace.Count == 0 || _translator.TranslatePrecise(_trace) is not { } precise)

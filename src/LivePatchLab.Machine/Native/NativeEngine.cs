@@ -228,7 +228,8 @@ internal sealed unsafe class NativeEngine : IDisposable
     /// <summary>What is left may be less than the slack: only precise code can be linked to.</summary>
     private NativeStop LinkPrecise(CpuState* cpu, nint jump)
     {
-        if (_cache!.TryMakePrecise(cpu->Rip)) _cache.LinkPrecise(jump, cpu->Rip);
+        if (!_cache!.TryMakePrecise(cpu->Rip)) return NativeStop.Block;
+        _cache.LinkPrecise(jump, cpu->Rip);
         return NativeStop.None;
     }
 
