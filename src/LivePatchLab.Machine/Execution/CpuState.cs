@@ -81,9 +81,9 @@ internal unsafe struct CpuState
     public int Generation;
 
     /// <summary>What the frame of translated code kept of the guest's.</summary>
-    public ulong NativeOverflow;
     public ulong NativeBorrowed;
     public ulong NativeTarget;
+    public fixed ulong NativeDisplaced[3];
 
     /// <summary>CR0, CR2, CR3, CR4 and CR8 as last written; the machine gives them no meaning here.</summary>
     public fixed ulong ControlRegisters[16];

@@ -98,7 +98,7 @@ internal sealed unsafe class FlagFidelity(CodeMemory memory, NativeEmitter emitt
         }
 
         emitter.StoreFrameImmediate(NativeFrame.Rip, 0);
-        emitter.StoreFrameImmediate(NativeFrame.Exit, (int)NativeExit.Interpret);
+        emitter.StoreFrameImmediate(NativeFrame.Exit, (int)NativeExit.Budget);
         emitter.Jump(thunks.Leave);
         return true;
     }

@@ -71,7 +71,7 @@ internal static unsafe partial class HostSystem
     private static string? FindObstacle()
     {
         if (!OperatingSystem.IsLinux() || RuntimeInformation.ProcessArchitecture != Architecture.X64) return "it needs Linux on an x86-64 processor";
-        if (!Bmi2.X64.IsSupported || (X86Base.CpuId(7, 0).Ebx & (1 << 19)) == 0) return "it needs a processor with BMI2 and ADX";
+        if (!Bmi2.X64.IsSupported) return "it needs a processor with BMI2";
         return Environment.SystemPageSize == GuestMemory.PageBytes ? null : "it needs a host with pages of 4096 bytes";
     }
 

@@ -31,10 +31,10 @@ internal sealed unsafe class NativeCache : IDisposable
     private readonly UnitTranslator _translator;
     private readonly byte* _codeStart;
     private readonly Dictionary<ulong, List<NativeUnit>> _units = [];
-    private readonly Dictionary<ulong, nint> _entries = [];
+    private readonly Dictionary<ulong, Entries> _entries = [];
     private readonly Dictionary<uint, List<NativeUnit>> _lines = [];
     private readonly List<NativeCode> _stretches = [];
-    private readonly (ulong Rip, nint Entry)[] _fast = new (ulong, nint)[FastEntries];
+    private readonly (ulong Rip, Entries Entries)[] _fast = new (ulong, Entries)[FastEntries];
 
     private NativeCache(GuestMemory memory, BlockCache blocks, CodeMemory code, IndirectTable indirect)
     {
@@ -69,19 +69,22 @@ internal sealed unsafe class NativeCache : IDisposable
     {
         var code = CodeMemory.TryCreate(bytesMax);
         if (code is null) return null;
-        if (IndirectTable.TryCreate() is { } indirect) return new(memory, blocks, code, indirect);
+        if (AddressProbe.IsAvailable && IndirectTable.TryCreate() is { } indirect) return new(memory, blocks, code, indirect);
         code.Dispose();
         return null;
     }
 
-    /// <summary>Where the code at an address can be entered now; 0 where it cannot.</summary>
-    public nint EntryOf(ulong rip)
+    /// <summary>Where the code at an address can be entered now with what is left of a budget; 0 where it cannot.</summary>
+    public nint EntryOf(ulong rip, long budget)
     {
         ref var fast = ref _fast[(int)(rip ^ (rip >> 14)) & (FastEntries - 1)];
-        if (fast.Rip == rip && fast.Entry != 0) return fast.Entry;
-        if (!_entries.TryGetValue(rip, out var entry)) return 0;
-        fast = (rip, entry);
-        return entry;
+        if (fast.Rip != rip || (fast.Entries.Unit | fast.Entries.Precise) == 0)
+        {
+            if (!_entries.TryGetValue(rip, out var entries)) return 0;
+            fast = (rip, entries);
+        }
+
+        return budget >= UnitTranslator.Slack && fast.Entries.Unit != 0 ? fast.Entries.Unit : fast.Entries.Precise;
     }
 
     /// <summary>The live unit that begins at an address, or null.</summary>
@@ -135,38 +138,36 @@ internal sealed unsafe class NativeCache : IDisposable
         return unit;
     }
 
-    /// <summary>Gives a live unit the form in which a CPU can stop anywhere; false where it has none.</summary>
-    public bool TryMakePrecise(NativeUnit unit)
+    /// <summary>Has there be precise code at an address where a live unit begins or is paid for; false where there is none.</summary>
+    public bool TryMakePrecise(ulong rip)
     {
-        if (unit.Precise is not null) return true;
-        if (unit.IsImprecise || _code.Left < SpareBytes) return false;
-        _trace.BuildStraight(unit);
-        if (_trace.Count == 0 || _translator.TranslatePrecise(_trace) is not { } precise)
-        {
-            unit.IsImprecise = true;
-            return false;
-        }
-
-        Note(precise.Code, precise.Entries.Length);
-        unit.Precise = precise.Entries;
-        Redirect(unit.ShortBudgetJump, precise.Entries[0].Entry);
-        foreach (var (rip, entry) in precise.Entries) _entries.TryAdd(rip, entry);
-        return true;
+        if (HasPrecise(rip) || (LiveAt(rip) is { } unit && TryMakePrecise(unit) && HasPrecise(rip))) return true;
+        if (!_lines.TryGetValue((uint)(rip >> LineShift), out var units)) return false;
+        foreach (var other in CollectionsMarshal.AsSpan(units))
+            if (other.IsLive && other.PaidAt == rip && TryMakePrecise(other) && HasPrecise(rip)) return true;
+        return false;
     }
 
+    private bool HasPrecise(ulong rip) => _entries.TryGetValue(rip, out var entries) && entries.Precise != 0;
+
     /// <summary>Has a jump of translated code lead to a unit for as long as that is live.</summary>
-    public void Link(nint jump, NativeUnit target)
+    public void Link(nint jump, NativeUnit target) => Link(jump, target, target.Entry);
+
+    /// <summary>Has a jump of translated code lead to precise code for as long as the unit is live that it belongs to.</summary>
+    public void LinkPrecise(nint jump, ulong target)
     {
-        var place = (int*)_code.Writable(jump);
-        target.Incoming.Add(new(jump, jump + 4 + *place));
-        Redirect(jump, target.Entry);
+        var entries = _entries[target];
+        Link(jump, entries.PreciseOwner!, entries.Precise);
     }
 
     /// <summary>Lets indirect jumps find a unit.</summary>
-    public void Remember(NativeUnit unit) => _indirect.Set(unit.Rip, unit.IndirectEntry);
+    public void Remember(NativeUnit unit)
+    {
+        if (TraceBuilder.IsExpectable(unit.Rip)) _indirect.Set(unit.Rip, unit.IndirectEntry);
+    }
 
     /// <summary>The instruction of the guest's that faulted at an address of the host's.</summary>
-    public FaultPoint FaultAt(nint address)
+    public (FaultPoint Point, NativeCode Code) FaultAt(nint address)
     {
         var (low, high) = (0, _stretches.Count - 1);
         while (low < high)
@@ -177,7 +178,7 @@ internal sealed unsafe class NativeCache : IDisposable
         }
 
         var stretch = _stretches[low];
-        return address >= stretch.Start && address < stretch.End ? stretch.PointOf(address) : throw new InvalidOperationException("translated code has faulted where no guest instruction is");
+        return address >= stretch.Start && address < stretch.End ? (stretch.PointOf(address), stretch) : throw new InvalidOperationException("translated code has faulted where no guest instruction is");
     }
 
     /// <summary>The instruction that stands in memory at an address from which translated code has just come.</summary>
@@ -226,23 +227,74 @@ internal sealed unsafe class NativeCache : IDisposable
         TranslatedBytes += code.End - code.Start;
     }
 
+    private bool TryMakePrecise(NativeUnit unit)
+    {
+        if (unit.Precise is not null)
+        {
+            // Another unit's, of the same code, may have stood in its place and be gone.
+            UsePrecise(unit);
+            return true;
+        }
+
+        if (unit.IsImprecise || _code.Left < SpareBytes) return false;
+        _trace.BuildStraight(unit);
+        if (_trace.Count == 0 || _translator.TranslatePrecise(_trace) is not { } precise)
+        {
+            unit.IsImprecise = true;
+            return false;
+        }
+
+        Note(precise.Code, precise.Entries.Length);
+        unit.Precise = precise.Entries;
+        UsePrecise(unit);
+        return true;
+    }
+
+    private void Link(nint jump, NativeUnit owner, nint target)
+    {
+        var place = (int*)_code.Writable(jump);
+        owner.Incoming.Add(new(jump, jump + 4 + *place));
+        Redirect(jump, target);
+    }
+
     private void Use(NativeUnit unit)
     {
         unit.IsLive = true;
-
-        // What a precise form of another unit entered here before was the same code; a unit's own entry is faster.
-        _entries[unit.Rip] = unit.Entry;
+        CollectionsMarshal.GetValueRefOrAddDefault(_entries, unit.Rip, out _).Unit = unit.Entry;
         Forget(unit.Rip);
-        if (unit.Precise is null) return;
-        foreach (var (rip, entry) in unit.Precise) _entries.TryAdd(rip, entry);
+        UsePrecise(unit);
+        foreach (var round in unit.Rounds)
+        {
+            unit.Incoming.Add(round);
+            Redirect(round.Jump, unit.RoundEntry);
+        }
+    }
+
+    /// <summary>What the precise form of another unit entered before is the same code.</summary>
+    private void UsePrecise(NativeUnit unit)
+    {
+        foreach (var (rip, entry) in unit.Precise ?? [])
+        {
+            ref var entries = ref CollectionsMarshal.GetValueRefOrAddDefault(_entries, rip, out _);
+            if (entries.Precise != 0) continue;
+            (entries.Precise, entries.PreciseOwner) = (entry, unit);
+            Forget(rip);
+        }
     }
 
     private void Retire(NativeUnit unit)
     {
         unit.IsLive = false;
-        Remove(unit.Rip, unit.Entry);
+        _entries[unit.Rip] = _entries[unit.Rip] with { Unit = 0 };
+        Forget(unit.Rip);
         _indirect.Remove(unit.Rip, unit.IndirectEntry);
-        foreach (var (rip, entry) in unit.Precise ?? []) Remove(rip, entry);
+        foreach (var (rip, _) in unit.Precise ?? [])
+        {
+            var entries = _entries[rip];
+            if (entries.PreciseOwner == unit) _entries[rip] = entries with { Precise = 0, PreciseOwner = null };
+            Forget(rip);
+        }
+
         foreach (var (jump, stub) in CollectionsMarshal.AsSpan(unit.Incoming)) Redirect(jump, stub);
         unit.Incoming.Clear();
     }
@@ -253,12 +305,6 @@ internal sealed unsafe class NativeCache : IDisposable
         _units[unit.Rip].Remove(unit);
         foreach (var (start, length) in unit.Segments)
             for (var line = start >> LineShift; line <= (start + (ulong)length - 1) >> LineShift; line++) _lines[(uint)line].Remove(unit);
-    }
-
-    private void Remove(ulong rip, nint entry)
-    {
-        if (_entries.TryGetValue(rip, out var known) && known == entry) _entries.Remove(rip);
-        Forget(rip);
     }
 
     private void Forget(ulong rip) => _fast[(int)(rip ^ (rip >> 14)) & (FastEntries - 1)] = default;
@@ -293,4 +339,7 @@ internal sealed unsafe class NativeCache : IDisposable
         _indirect.Clear(Thunks.IndirectMiss);
         _code.Next = _codeStart;
     }
+
+    /// <summary>The ways into the code at an address, 0 where there is none: the unit that begins there, and the precise form of one that has it.</summary>
+    private record struct Entries(nint Unit, nint Precise, NativeUnit? PreciseOwner);
 }

@@ -2,15 +2,29 @@ using Iced.Intel;
 
 namespace LivePatchLab.Machine;
 
-/// <summary>One question to a register that is used as an address.</summary>
-/// <param name="Register">0 … 15 as the encoding numbers them.</param>
-/// <param name="KeepsFlags">False where the flags are set anew by the next instruction, so that one comparison will do.</param>
-internal readonly record struct AddressCheck(int Register, bool KeepsFlags);
+/// <summary>What is asked of an address.</summary>
+internal enum AddressQuestion
+{
+    /// <summary>Whether a register that is used as one lies in reach, if it is canonical; if not, the access itself is refused.</summary>
+    Register,
+
+    /// <summary>Whether a register that becomes RSP lies in reach, canonical or not.</summary>
+    Exactly,
+
+    /// <summary>Whether the sum that is accessed lies in reach.</summary>
+    Sum,
+}
+
+/// <summary>One question before an instruction.</summary>
+/// <param name="Question">Which.</param>
+/// <param name="Register">0 … 15 as the encoding numbers them; nothing for a sum.</param>
+internal readonly record struct AddressCheck(AddressQuestion Question, int Register);
 
 /// <summary>
 /// Where in a trace it must be asked whether a register lies in or near the window, so that what it addresses is the machine's memory or
 /// the unmapped margin around it (<see cref="GuestView"/>), and never anything else of the host's. A register is known to do so from such a
-/// question on, after a write of 32 bits, and as long as only small constants are added to it.
+/// question on, after a result that is small, and as long as only small constants are added to it. RSP is known wherever a unit begins: what
+/// would have it point anywhere is asked for, or left to the interpreter (<see cref="MayMoveStack"/>).
 /// </summary>
 internal sealed class NativeChecks
 {
@@ -19,8 +33,9 @@ internal sealed class NativeChecks
 
     private readonly List<AddressCheck>[] _checks = new List<AddressCheck>[TraceBuilder.LongestTrace];
     private readonly InstructionInfoFactory _factory = new();
-    private readonly int[] _definedBy = new int[16];
     private uint _known;
+
+    private const uint StackAlone = 1u << Gpr.Rsp;
 
     public NativeChecks()
     {
@@ -34,60 +49,104 @@ internal sealed class NativeChecks
     /// <param name="isPrecise">True where a CPU may begin at any of them: then nothing is known from one to the next.</param>
     public void Plan(ReadOnlySpan<TraceInstruction> trace, bool isPrecise)
     {
-        _known = 0;
-        Array.Fill(_definedBy, -1);
-        for (var i = 0; i < trace.Length; i++) _checks[i].Clear();
+        _known = StackAlone;
         for (var i = 0; i < trace.Length; i++)
         {
-            if (isPrecise) _known = 0;
+            _checks[i].Clear();
+            if (isPrecise) _known = StackAlone;
             ref readonly var instruction = ref trace[i].Instruction;
-            foreach (var register in Addresses(instruction)) Ask(trace, i, register, isPrecise);
-            NoteWrites(instruction, i);
+            if (NativeInstructions.IsNothing(instruction)) continue;
+            AskForOperand(instruction, i);
+            if (instruction.Mnemonic == Mnemonic.Leave) Ask(i, AddressQuestion.Register, Gpr.Rbp);
+            if (IsStackWritten(instruction)) AskForStack(trace, i, isPrecise);
+            NoteWrites(instruction);
         }
     }
 
-    private void Ask(ReadOnlySpan<TraceInstruction> trace, int index, int register, bool isPrecise)
+    /// <summary>False where RSP gets a value that is neither a small step from the last nor another register's.</summary>
+    public static bool MayMoveStack(in Instruction instruction)
     {
-        if ((_known & (1u << register)) != 0) return;
+        // These write a second operand.
+        if (instruction.Mnemonic is Mnemonic.Xchg or Mnemonic.Xadd or Mnemonic.Mulx && instruction.Op1Kind == OpKind.Register && instruction.Op1Register.GetFullRegister() == Register.RSP) return false;
+        return !IsStackWritten(instruction) || instruction.Op0Register.GetSize() < 8 || Stays(instruction, Register.RSP) || StackSource(instruction) >= 0;
+    }
+
+    // Of the explicit operands; what pushes and pops do besides is an access, too.
+    private static bool IsStackWritten(in Instruction instruction)
+        => instruction.OpCount > 0 && instruction.Op0Kind == OpKind.Register && instruction.Op0Register.GetFullRegister() == Register.RSP
+            && instruction.Mnemonic is not (Mnemonic.Push or Mnemonic.Cmp or Mnemonic.Test or Mnemonic.Bt or Mnemonic.Call or Mnemonic.Jmp);
+
+    private static int StackSource(in Instruction instruction) => instruction.Mnemonic switch
+    {
+        Mnemonic.Mov when instruction.Op1Kind == OpKind.Register => NativeInstructions.Number(instruction.Op1Register),
+        Mnemonic.Lea when instruction.MemoryIndex == Register.None && Math.Abs((long)instruction.MemoryDisplacement64) <= LargestStep => NativeInstructions.Number(instruction.MemoryBase),
+        _ => -1,
+    };
+
+    /// <summary>
+    /// What is copied to RSP must be in reach. A step alone is small, but steps come in loops: unless an access follows in any case, the one before has to have
+    /// led nowhere.
+    /// </summary>
+    private void AskForStack(ReadOnlySpan<TraceInstruction> trace, int at, bool isPrecise)
+    {
+        ref readonly var instruction = ref trace[at].Instruction;
+        if (instruction.Op0Register.GetSize() < 8 || instruction.Mnemonic == Mnemonic.Pop) return;
+        if (!Stays(instruction, Register.RSP)) Ask(at, AddressQuestion.Exactly, StackSource(instruction));
+        else if (isPrecise || !IsAccessSure(trace[(at + 1)..])) _checks[at].Add(new(AddressQuestion.Register, Gpr.Rsp));
+    }
+
+    private static bool IsAccessSure(ReadOnlySpan<TraceInstruction> next)
+    {
+        foreach (ref readonly var entry in next)
+        {
+            ref readonly var instruction = ref entry.Instruction;
+            if (instruction.IsStackInstruction && instruction.Mnemonic != Mnemonic.Leave && !NativeInstructions.IsNothing(instruction)) return true;
+            if (instruction.FlowControl != FlowControl.Next || IsStackWritten(instruction)) return false;
+            if (NativeInstructions.MemoryOperand(instruction) >= 0 && instruction.MemoryBase == Register.RSP && instruction.MemoryIndex == Register.None) return true;
+        }
+
+        return false;
+    }
+
+    private void AskForOperand(in Instruction instruction, int at)
+    {
+        if (NativeInstructions.MemoryOperand(instruction) < 0) return;
+        var (@base, index) = (NativeInstructions.Number(instruction.MemoryBase), NativeInstructions.Number(instruction.MemoryIndex));
+
+        var (isBaseKnown, isIndexKnown) = (@base < 0 || IsKnown(@base), index < 0 || IsKnown(index));
+        if (isIndexKnown)
+        {
+            if (!isBaseKnown) Ask(at, AddressQuestion.Register, @base);
+        }
+        else if (isBaseKnown && @base >= 0 && instruction.MemoryIndexScale == 1)
+        {
+            Ask(at, AddressQuestion.Register, index);
+        }
+        else
+        {
+            // A product or the sum of two may be canonical where they are not, and tells nothing about them.
+            _checks[at].Add(new(AddressQuestion.Sum, -1));
+        }
+    }
+
+    private void Ask(int at, AddressQuestion question, int register)
+    {
+        if (IsKnown(register)) return;
         _known |= 1u << register;
-        for (var k = index - 1; !isPrecise && k > _definedBy[register]; k--)
-        {
-            if (!NativeFlags.IsKiller(trace[k].Instruction)) continue;
-            _checks[k].Add(new(register, KeepsFlags: false));
-            return;
-        }
-
-        _checks[index].Add(new(register, KeepsFlags: true));
+        _checks[at].Add(new(question, register));
     }
 
-    private static List<int> Addresses(in Instruction instruction)
+    private void NoteWrites(in Instruction instruction)
     {
-        var registers = new List<int>();
-        if (NativeInstructions.IsNothing(instruction)) return registers;
-        if (NativeInstructions.MemoryOperand(instruction) >= 0)
-        {
-            if (NativeInstructions.Number(instruction.MemoryBase) is >= 0 and var @base) registers.Add(@base);
-            if (NativeInstructions.Number(instruction.MemoryIndex) is >= 0 and var index && !registers.Contains(index)) registers.Add(index);
-        }
-
-        var implied = instruction.Mnemonic == Mnemonic.Leave ? Gpr.Rbp : instruction.IsStackInstruction ? Gpr.Rsp : -1;
-        if (implied >= 0 && !registers.Contains(implied)) registers.Add(implied);
-        return registers;
-    }
-
-    private void NoteWrites(in Instruction instruction, int index)
-    {
-        if (NativeInstructions.IsNothing(instruction)) return;
         foreach (var used in _factory.GetInfo(instruction).GetUsedRegisters())
         {
             if (used.Access is not (OpAccess.Write or OpAccess.ReadWrite or OpAccess.CondWrite or OpAccess.ReadCondWrite)) continue;
             var register = NativeInstructions.Number(used.Register);
-            if (register < 0 || Stays(instruction, used.Register)) continue;
-            _definedBy[register] = index;
+            if (register is < 0 or Gpr.Rsp || Stays(instruction, used.Register)) continue;
 
             // A 32-bit result has no upper half; a copy is as well known as what it is a copy of.
             var isFirst = instruction.OpCount > 0 && instruction.Op0Kind == OpKind.Register && NativeInstructions.Number(instruction.Op0Register) == register;
-            var isKnown = isFirst && (HasNoUpperHalf(instruction) || IsCopyOfKnown(instruction));
+            var isKnown = (isFirst && (HasNoUpperHalf(instruction) || IsExtended(instruction) || IsCopyOfKnown(instruction))) || instruction.Mnemonic == Mnemonic.Cdqe;
             _known = isKnown ? _known | (1u << register) : _known & ~(1u << register);
         }
     }
@@ -97,8 +156,6 @@ internal sealed class NativeChecks
     {
         if (register.GetSize() <= 2) return true;
         if (!register.IsGPR64()) return false;
-        if (register == Register.RSP && instruction.Mnemonic is Mnemonic.Push or Mnemonic.Pop or Mnemonic.Call or Mnemonic.Ret)
-            return instruction.Mnemonic != Mnemonic.Pop || instruction.Op0Register != Register.RSP;
         if (instruction.OpCount == 0 || instruction.Op0Kind != OpKind.Register || instruction.Op0Register != register) return false;
         switch (instruction.Mnemonic)
         {
@@ -130,5 +187,9 @@ internal sealed class NativeChecks
     private static bool HasNoUpperHalf(in Instruction instruction)
         => instruction.Op0Register.IsGPR32() && instruction.Mnemonic is not (Mnemonic.Bsf or Mnemonic.Bsr or Mnemonic.Cmpxchg);
 
-    private bool IsKnown(Register register) => (_known & (1u << NativeInstructions.Number(register))) != 0;
+    private static bool IsExtended(in Instruction instruction) => instruction.Mnemonic is Mnemonic.Movsxd or Mnemonic.Movsx or Mnemonic.Movzx && instruction.Op0Register.IsGPR64();
+
+    private bool IsKnown(Register register) => IsKnown(NativeInstructions.Number(register));
+
+    private bool IsKnown(int register) => (_known & (1u << register)) != 0;
 }

@@ -4,13 +4,13 @@ namespace LivePatchLab.Machine;
 
 /// <summary>
 /// Writes host code: guest instructions with their operands replaced by Iced, and the few instructions around them by their bytes.
-/// None of the latter changes a flag except ADOX, which changes OF alone.
+/// None of the latter changes a flag unless it says so.
 /// </summary>
 internal sealed unsafe class NativeEmitter : CodeWriter
 {
-    public const int Rax = 0, Rcx = 1, Rsp = 4, Rdi = 7, R13 = 13, R14 = 14, R15 = 15;
+    public const int Rax = 0, Rcx = 1, Rdx = 2, Rsp = 4, Rdi = 7, R13 = 13, R14 = 14, R15 = 15;
 
-    /// <summary>Between instructions: what is left of the instructions to retire.</summary>
+    /// <summary>What is left of the instructions to retire, less <see cref="UnitTranslator.Slack"/>.</summary>
     public const int Budget = R13;
 
     /// <summary>Holds nothing from one guest instruction to the next.</summary>
@@ -83,40 +83,52 @@ internal sealed unsafe class NativeEmitter : CodeWriter
         Word32(value);
     }
 
-    /// <summary>OF = carry out of <paramref name="register"/> + frame slot (+ OF); the register is lost, no other flag changes.</summary>
-    public void AddForOverflow(int register, byte slot)
+    /// <summary>RORX to, from, bits.</summary>
+    public void RotateRight(int to, int from, byte bits)
+        => Bytes(0xc4, (byte)(0x43 | ((~to & 8) << 4) | ((~from & 8) << 2)), 0xfb, 0xf0, (byte)(0xc0 | ((to & 7) << 3) | (from & 7)), bits);
+
+    /// <summary>The same from a place in the frame.</summary>
+    public void RotateFrameRight(int to, byte slot, byte bits)
     {
-        Bytes(0xf3, (byte)(0x48 | ((register >> 3) << 2)), 0x0f, 0x38, 0xf6);
-        ModRm(register, Rsp, slot);
+        Bytes(0xc4, (byte)(0x63 | ((~to & 8) << 4)), 0xfb, 0xf0);
+        ModRm(to, Rsp, slot);
+        *_at++ = bits;
     }
 
-    /// <summary>OF = the register's top bit; the register is then twice itself, and in bit 0 has what OF was.</summary>
-    public void TopBitToOverflow(int register) => Bytes(0xf3, (byte)(0x48 | ((register >> 3) << 2) | (register >> 3)), 0x0f, 0x38, 0xf6, (byte)(0xc0 | ((register & 7) << 3) | (register & 7)));
-
-    /// <summary>OF = 0, and no other flag changes; the scratch register is 0.</summary>
-    public void ClearOverflow()
+    /// <summary>MOVZX scratch, byte [displacement + scratch], the sum having 32 bits; see <see cref="AddressProbe"/>.</summary>
+    public void ReadProbe(int displacement)
     {
-        Bytes(0x41, 0xbe, 0, 0, 0, 0);              // mov r14d, 0
-        TopBitToOverflow(Scratch);
+        Bytes(0x67, 0x45, 0x0f, 0xb6, 0xb6);
+        Word32(displacement);
     }
 
-    /// <summary>RORX scratch, scratch, 1.</summary>
-    public void RotateScratchByOne() => Bytes(0xc4, 0x43, 0xfb, 0xf0, 0xf6, 1);
-
-    /// <summary>Gives the guest its OF back, which the frame has kept.</summary>
-    public void RestoreOverflow()
+    /// <summary>SUB register, value: all flags are lost.</summary>
+    public void Subtract(int register, int value)
     {
-        Bytes(0x44, 0x0f, 0xb6);                    // movzx r14d, byte [frame]
-        ModRm(Scratch, Rsp, NativeFrame.Overflow);
-        RotateScratchByOne();
-        TopBitToOverflow(Scratch);
+        var isByte = value == (sbyte)value;
+        Bytes((byte)(0x48 | (register >> 3)), (byte)(isByte ? 0x83 : 0x81), (byte)(0xe8 | (register & 7)));
+        if (isByte) *_at++ = (byte)value;
+        else Word32(value);
     }
 
-    /// <summary>SETO byte [frame].</summary>
-    public void SaveOverflow()
+    /// <summary>JMP rel32 that is taken unless RCX is 0; gives the place of the displacement.</summary>
+    public byte* JumpUnlessRcxIsZero()
     {
-        Bytes(0x0f, 0x90);
-        ModRm(0, Rsp, NativeFrame.Overflow);
+        Bytes(0xe3, 5);
+        return Jump();
+    }
+
+    /// <summary>JMP rel32 that is taken if RCX is 0.</summary>
+    public byte* JumpIfRcxIsZero()
+    {
+        Bytes(0xe3, 2, 0xeb, 5);
+        return Jump();
+    }
+
+    /// <summary>Has what is written some bytes further on stand at a multiple of the alignment.</summary>
+    public void Align(int alignment, int ahead)
+    {
+        while (((nint)_at + ahead) % alignment != 0) *_at++ = 0xcc;
     }
 
     /// <summary>JMP rel32; gives the place of the displacement.</summary>
@@ -136,7 +148,7 @@ internal sealed unsafe class NativeEmitter : CodeWriter
     /// <summary>Has a displacement that has been written lead to where code is written now.</summary>
     public void Land(byte* displacement) => *(int*)displacement = (int)(_at - (displacement + 4));
 
-    public const int IfOverflow = 0, IfBelow = 2, IfNotZero = 5;
+    public const int IfLess = 12;
 
     private byte* Relative(byte* target)
     {

@@ -44,6 +44,12 @@ internal sealed unsafe class NativeEngine : IDisposable
 
     private const int UntranslatableSlots = 4096;
 
+    // Translated code tells what is left from less than nothing by its upper bits, and RSP may move by 1 with each instruction and touch nothing.
+    private const long LongestStay = 1L << 31;
+
+    // Units take it for granted that RSP is within 2^32 of 0, and pass that on.
+    private const ulong StackReach = 1UL << 32;
+
     // An instruction that has faulted so often (a signal takes microseconds) is left to the interpreter.
     private const int FaultsBorne = 6;
 
@@ -179,8 +185,8 @@ internal sealed unsafe class NativeEngine : IDisposable
     public bool TryStay(CpuState* cpu, long budget)
     {
         if (!_hasBase || !IsWorth(budget)) return false;
-        var code = _cache!.EntryOf(cpu->Rip);
-        if (code == 0) return false;
+        var code = _cache!.EntryOf(cpu->Rip, budget);
+        if (code == 0 || !IsStackInReach(cpu)) return false;
         cpu->Current = null;
         Stay(cpu, code, budget);
         return true;
@@ -204,13 +210,14 @@ internal sealed unsafe class NativeEngine : IDisposable
         cpu->Budget = budget;
         if (!_hasBase && !IsAnythingHot(cpu->Rip)) return NativeStop.Cold;
         if (!_hasBase && !TryPrepare()) return NativeStop.Block;
+        if (!IsStackInReach(cpu)) return NativeStop.Block;
         while (true)
         {
-            var code = _cache!.EntryOf(cpu->Rip);
+            var code = _cache!.EntryOf(cpu->Rip, cpu->Budget);
             if (code == 0)
             {
-                if (Find(cpu->Rip) is not { } found) return _refusal;
-                code = found.Entry;
+                if (Find(cpu->Rip, cpu->Budget) is not { } refusal) continue;
+                return refusal;
             }
 
             Stay(cpu, code, cpu->Budget);
@@ -260,9 +267,13 @@ internal sealed unsafe class NativeEngine : IDisposable
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Stay(CpuState* cpu, nint code, long budget)
     {
-        _enter(cpu, code, budget, cpu->FlagKind == LazyFlags.Packed ? cpu->FlagA : NativeThunks.PackFlags(LazyFlags.Status(cpu)));
-        Instructions += budget - cpu->Budget;
+        var stay = Math.Min(budget, LongestStay);
+        _enter(cpu, code, stay, cpu->FlagKind == LazyFlags.Packed ? cpu->FlagA : NativeThunks.PackFlags(LazyFlags.Status(cpu)));
+        Instructions += stay - cpu->Budget;
+        cpu->Budget += budget - stay;
     }
+
+    private static bool IsStackInReach(CpuState* cpu) => cpu->Registers[Gpr.Rsp] + StackReach < 2 * StackReach;
 
     /// <summary>What translated code came back for.</summary>
     private NativeStop AfterStay(CpuState* cpu)
@@ -271,28 +282,38 @@ internal sealed unsafe class NativeEngine : IDisposable
         if (exit >= (ulong)_exits.Length)
         {
             _exits[^1]++;
-            if (IsUntranslatable(cpu->Rip)) return cpu->Budget == 0 ? NativeStop.Budget : NativeStop.Block;
-            var flushes = _cache!.Flushes;
-            var target = _cache.LiveAt(cpu->Rip) ?? Find(cpu->Rip);
-            if (target is null) return cpu->Budget == 0 ? NativeStop.Budget : _refusal;
-
-            // If everything was emptied for it, the jump is gone too.
-            if (flushes == _cache.Flushes) _cache.Link((nint)exit, target);
-            return NativeStop.None;
+            if (cpu->Budget == 0) return NativeStop.Budget;
+            if (IsUntranslatable(cpu->Rip)) return NativeStop.Block;
+            return (long)exit < 0 ? LinkPrecise(cpu, (nint)~exit) : LinkUnit(cpu, (nint)exit);
         }
 
         _exits[exit]++;
         return (NativeExit)exit switch
         {
-            NativeExit.Budget => cpu->Budget == 0 || TryStopWithin(cpu->Rip) ? NativeStop.None : NativeStop.Block,
+            NativeExit.Budget => NativeStop.None,
             NativeExit.Indirect => FollowIndirect(cpu),
-            NativeExit.Interpret => NativeStop.Block,
             _ => AfterFault(cpu),
         };
     }
 
-    /// <summary>What is left does not cover the unit at RIP; true where it now has a form that can stop within.</summary>
-    private bool TryStopWithin(ulong rip) => _cache!.LiveAt(rip) is { } unit && _cache.TryMakePrecise(unit);
+    private NativeStop LinkUnit(CpuState* cpu, nint jump)
+    {
+        var flushes = _cache!.Flushes;
+        var target = _cache.LiveAt(cpu->Rip) ?? Again(cpu->Rip);
+        if (target is null) return _refusal;
+
+        // If everything was emptied for it, the jump is gone too.
+        if (flushes == _cache.Flushes) _cache.Link(jump, target);
+        return NativeStop.None;
+    }
+
+    /// <summary>What is left may be less than the slack: only precise code can be linked to.</summary>
+    private NativeStop LinkPrecise(CpuState* cpu, nint jump)
+    {
+        if (!_cache!.TryMakePrecise(cpu->Rip)) return _cache.LiveAt(cpu->Rip) is not null || Again(cpu->Rip) is not null ? NativeStop.Block : _refusal;
+        _cache.LinkPrecise(jump, cpu->Rip);
+        return NativeStop.None;
+    }
 
     private NativeStop FollowIndirect(CpuState* cpu)
     {
@@ -301,8 +322,8 @@ internal sealed unsafe class NativeEngine : IDisposable
             cpu->Rip = cpu->NativeTarget;
 
             // A place in the middle of a unit, to which another CPU's stop gave an entry, becomes the start of one too: only those are remembered.
-            if ((_cache!.LiveAt(cpu->Rip) ?? Find(cpu->Rip)) is { } unit) _cache.Remember(unit);
-            else if (_refusal == NativeStop.Path) return NativeStop.Path;
+            if ((_cache!.LiveAt(cpu->Rip) ?? Again(cpu->Rip)) is { } unit) _cache.Remember(unit);
+            else if (_refusal == NativeStop.Path && cpu->Budget > 0) return NativeStop.Path;
             return NativeStop.None;
         }
 
@@ -316,20 +337,35 @@ internal sealed unsafe class NativeEngine : IDisposable
 
     private NativeStop AfterFault(CpuState* cpu)
     {
-        var point = _cache!.FaultAt((nint)cpu->Rip);
+        var (point, code) = _cache!.FaultAt((nint)cpu->Rip);
         cpu->Rip = point.Rip;
         cpu->Budget += point.Refund;
         Instructions -= point.Refund;
         cpu->Registers[Gpr.Rsp] += (ulong)(long)point.StackStep;
+        for (var i = 0; i < code.Homes.Length; i++)
+        {
+            var (register, host) = code.Homes[i];
+            cpu->Registers[register] = cpu->Registers[host];
+            cpu->Registers[host] = cpu->NativeDisplaced[i];
+        }
+
         if (point.Borrowed >= 0) cpu->Registers[point.Borrowed] = cpu->NativeBorrowed;
-        if (point.OverflowInFrame) LazyFlags.SetBits(cpu, (LazyFlags.Status(cpu) & ~LazyFlags.Overflow) | ((uint)(cpu->NativeOverflow & 1) << 11));
         ref var faults = ref CollectionsMarshal.GetValueRefOrAddDefault(_faults, point.Rip, out _);
         if (++faults == FaultsBorne) _cache.Exclude(point.Rip);
         return NativeStop.Care;
     }
 
+    /// <summary>Why nothing translated can be entered at an address with so little left; null if now it can.</summary>
+    private NativeStop? Find(ulong rip, long budget)
+    {
+        if (budget < UnitTranslator.Slack && _cache!.TryMakePrecise(rip)) return null;
+        if (_cache!.LiveAt(rip) is not null) return NativeStop.Block;
+        if (Again(rip) is null) return _refusal;
+        return budget < UnitTranslator.Slack && !_cache.TryMakePrecise(rip) ? NativeStop.Block : null;
+    }
+
     /// <summary>A unit for an address, if it was translated before; else what the interpreter is to do there.</summary>
-    private NativeUnit? Find(ulong rip)
+    private NativeUnit? Again(ulong rip)
     {
         _refusal = NativeStop.Block;
         if (IsUntranslatable(rip) || _blocks.IsDirty(rip)) return null;

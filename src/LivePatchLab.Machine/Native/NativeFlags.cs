@@ -10,15 +10,6 @@ internal static class NativeFlags
         => instruction.Mnemonic is Mnemonic.Add or Mnemonic.Sub or Mnemonic.And or Mnemonic.Or or Mnemonic.Xor or Mnemonic.Cmp or Mnemonic.Test or Mnemonic.Neg
             && NativeInstructions.MemoryOperand(instruction) < 0 && NativeInstructions.IsTranslated(instruction);
 
-    /// <summary>It sets OF whatever OF was.</summary>
-    public static bool SetsOverflow(in Instruction instruction)
-        => ((instruction.RflagsWritten | instruction.RflagsCleared | instruction.RflagsSet) & RflagsBits.OF) != 0 && !IsCounted(instruction);
-
-    /// <summary>OF must be the guest's when it begins: it reads it, or may leave it as it was.</summary>
-    public static bool NeedsOverflow(in Instruction instruction)
-        => (instruction.RflagsRead & RflagsBits.OF) != 0
-            || ((instruction.RflagsModified & RflagsBits.OF) != 0 && !SetsOverflow(instruction));
-
     /// <summary>
     /// For each instruction the flags that somebody may see behind it before they are set again: one that reads them, one that may fault
     /// or leave, or whoever comes behind the last.
@@ -35,9 +26,4 @@ internal static class NativeFlags
             else seen = (seen & ~family.Overwrites(instruction)) | (instruction.RflagsRead & FlagLiveness.Status);
         }
     }
-
-    // A count of 0 leaves all flags alone, and one in CL is not known.
-    private static bool IsCounted(in Instruction instruction)
-        => instruction.Mnemonic is Mnemonic.Shl or Mnemonic.Sal or Mnemonic.Shr or Mnemonic.Sar or Mnemonic.Rol or Mnemonic.Ror
-            or Mnemonic.Rcl or Mnemonic.Rcr or Mnemonic.Shld or Mnemonic.Shrd;
 }

@@ -28,7 +28,7 @@ internal static class NativeInstructions
     {
         if (instruction.IsInvalid) return false;
         if (IsNothing(instruction)) return true;
-        if (!HasPlainAddress(instruction)) return false;
+        if (!HasPlainAddress(instruction) || !NativeChecks.MayMoveStack(instruction)) return false;
         switch (instruction.Mnemonic)
         {
             case Mnemonic.Push:

@@ -40,12 +40,10 @@ internal sealed unsafe class NativeThunks
         e.Bytes(0x55, 0x53, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57);      // push rbp, rbx, r12 … r15
         e.Lea(NativeEmitter.Rsp, NativeEmitter.Rsp, -NativeFrame.Bytes);
         e.StoreFrame(NativeEmitter.Rdi, NativeFrame.Cpu);
-        e.MoveRegister(NativeEmitter.Budget, 2);
-        StoreConstant(NativeFrame.LowLimit, -(1L << 32));
-        StoreConstant(NativeFrame.WindowOffset, 1L << 32);
-        StoreConstant(NativeFrame.WindowLimit, -(1L << 33));
-        StoreConstant(NativeFrame.FaultStub, faultStub);
-        e.StoreFrameImmediate(NativeFrame.AllOnes, -1);
+        e.Lea(NativeEmitter.Budget, NativeEmitter.Rdx, -UnitTranslator.Slack);
+        e.Bytes(0x49, 0xbe);                                                      // mov r14, imm64
+        e.Word64(faultStub);
+        e.StoreFrame(NativeEmitter.Scratch, NativeFrame.FaultStub);
         e.Bytes(0x89, 0xc8, 0x04, 0x7f, 0x9e);                                    // mov eax, ecx; add al, 7fh; sahf
         e.MoveRegister(NativeEmitter.Scratch, 6);
         for (var spilled = 13; spilled <= 15; spilled++)
@@ -76,6 +74,7 @@ internal sealed unsafe class NativeThunks
             if (register != NativeEmitter.Rsp) e.Memory(0x89, register, NativeEmitter.Scratch, register * 8);
         e.Memory(0x89, NativeEmitter.GuestRsp, NativeEmitter.Scratch, Gpr.Rsp * 8);
         for (var spilled = 13; spilled <= 15; spilled++) CopyToCpu(FrameSlot(spilled), spilled * 8);
+        e.Lea(NativeEmitter.Budget, NativeEmitter.Budget, UnitTranslator.Slack);
         e.Memory(0x89, NativeEmitter.Budget, NativeEmitter.Scratch, CpuFields.Budget);
         CopyToCpu(NativeFrame.Rip, CpuFields.Rip);
         CopyToCpu(NativeFrame.Exit, CpuFields.NativeExit);
@@ -94,35 +93,27 @@ internal sealed unsafe class NativeThunks
         e.StoreFrameImmediate(NativeFrame.Exit, (int)NativeExit.Fault);
         e.LoadFrame(NativeEmitter.Scratch, NativeFrame.Cpu);
         e.Memory(0x89, NativeEmitter.Rax, NativeEmitter.Scratch, 0);
-        CopyToCpu(NativeFrame.Overflow, CpuFields.NativeOverflow);
         CopyToCpu(NativeFrame.Borrowed, CpuFields.NativeBorrowed);
+        for (var i = 0; i < 3; i++) CopyToCpu((byte)(NativeFrame.Displaced + (i * 8)), CpuFields.NativeDisplaced + (i * 8));
         e.Memory(0x8b, NativeEmitter.Rax, NativeEmitter.Scratch, 0);
         e.Jump(exit);
         return start;
     }
 
-    /// <summary>An indirect jump has retired and found nothing. RIP is the jump's own, in case its target proves to be none.</summary>
+    /// <summary>An indirect jump has retired and found nothing: RCX is its target, and its own value borrowed. RIP is the jump's own, in case the target proves to be none.</summary>
     private byte* WriteIndirectMiss(byte* exit)
     {
         var e = _emitter;
         var start = e.At;
         e.LoadFrame(NativeEmitter.Scratch, NativeFrame.Cpu);
-        e.Memory(0x89, NativeEmitter.Rax, NativeEmitter.Scratch, 0);
-        CopyToCpu(NativeFrame.Target, CpuFields.NativeTarget);
-        e.Memory(0x8b, NativeEmitter.Rax, NativeEmitter.Scratch, 0);
+        e.Memory(0x89, NativeEmitter.Rcx, NativeEmitter.Scratch, CpuFields.NativeTarget);
+        e.LoadFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
         e.StoreFrameImmediate(NativeFrame.Exit, (int)NativeExit.Indirect);
         e.Jump(exit);
         return start;
     }
 
     public static byte FrameSlot(int spilled) => (byte)(NativeFrame.R13 + ((spilled - 13) * 8));
-
-    private void StoreConstant(byte slot, long value)
-    {
-        _emitter.Bytes(0x49, 0xbe);                                               // mov r14, imm64
-        _emitter.Word64(value);
-        _emitter.StoreFrame(NativeEmitter.Scratch, slot);
-    }
 
     private void CopyToCpu(byte slot, int field)
     {
@@ -133,7 +124,7 @@ internal sealed unsafe class NativeThunks
     /// <summary>Distances of fields from the start of <see cref="CpuState"/>.</summary>
     private static class CpuFields
     {
-        public static readonly int Budget, Rip, FlagA, FlagKind, NativeExit, NativeOverflow, NativeBorrowed, NativeTarget;
+        public static readonly int Budget, Rip, FlagA, FlagKind, NativeExit, NativeBorrowed, NativeTarget, NativeDisplaced;
 
         static CpuFields()
         {
@@ -144,9 +135,9 @@ internal sealed unsafe class NativeThunks
             FlagA = (int)((byte*)&state.FlagA - start);
             FlagKind = (int)((byte*)&state.FlagKind - start);
             NativeExit = (int)((byte*)&state.NativeExit - start);
-            NativeOverflow = (int)((byte*)&state.NativeOverflow - start);
             NativeBorrowed = (int)((byte*)&state.NativeBorrowed - start);
             NativeTarget = (int)((byte*)&state.NativeTarget - start);
+            NativeDisplaced = (int)((byte*)state.NativeDisplaced - start);
         }
     }
 }

@@ -3,15 +3,16 @@ namespace LivePatchLab.Machine;
 /// <summary>Where a guest instruction of translated code may fault, and what the host's registers then mean.</summary>
 /// <param name="Offset">Of its host code, from the start of the stretch.</param>
 /// <param name="Rip">The guest's address of it.</param>
-/// <param name="Refund">Instructions that have been paid for and not been retired, itself included.</param>
-/// <param name="OverflowInFrame">True where the guest's OF is in <see cref="NativeFrame.Overflow"/>.</param>
+/// <param name="Refund">Instructions that have been paid for and not been retired, itself included; less than 0 where some are retired and not paid for.</param>
 /// <param name="Borrowed">The register whose value is in <see cref="NativeFrame.Borrowed"/>, or -1.</param>
 /// <param name="StackStep">What the guest's RSP is beyond the host's register for it.</param>
-internal readonly record struct FaultPoint(int Offset, ulong Rip, int Refund, bool OverflowInFrame, int Borrowed, int StackStep);
+internal readonly record struct FaultPoint(int Offset, ulong Rip, int Refund, int Borrowed, int StackStep);
 
-/// <summary>A stretch of host code, and its points where it may fault, in ascending order.</summary>
-internal sealed class NativeCode(nint start, nint end, FaultPoint[] faults)
+/// <summary>A stretch of host code, its points where it may fault, in ascending order, and which of the guest's registers are then in others of the host's.</summary>
+internal sealed class NativeCode(nint start, nint end, FaultPoint[] faults, (int Register, int Host)[] homes)
 {
+    public ReadOnlySpan<(int Register, int Host)> Homes => homes;
+
     public nint Start => start;
 
     public nint End => end;
@@ -59,14 +60,19 @@ internal sealed class NativeUnit(ulong rip, (ulong Start, int Length)[] segments
     /// <summary>Instructions that its entry pays for.</summary>
     public int Count { get; init; }
 
-    /// <summary>The entry of direct jumps, and of the machine.</summary>
+    /// <summary>Where its instructions are taken off the budget, behind less than <see cref="UnitTranslator.Slack"/> of them.</summary>
+    public ulong PaidAt { get; init; }
+
+    /// <summary>The entry of direct jumps, and of the machine: with the slack at least.</summary>
     public nint Entry { get; init; }
+
+    /// <summary>Its jumps to its own start, and where that is: behind what the entry exchanges.</summary>
+    public NativeLink[] Rounds { get; init; } = [];
+
+    public nint RoundEntry { get; init; }
 
     /// <summary>The entry of indirect jumps, which asks whether this is where they want to go.</summary>
     public nint IndirectEntry { get; init; }
-
-    /// <summary>The jump that is taken when the budget does not cover the unit; it leads out until there is a precise form.</summary>
-    public nint ShortBudgetJump { get; init; }
 
     /// <summary>True where no precise form can be made.</summary>
     public bool IsImprecise { get; set; }

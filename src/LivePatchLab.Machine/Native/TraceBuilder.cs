@@ -24,7 +24,10 @@ internal struct TraceInstruction
 /// </summary>
 internal sealed unsafe class TraceBuilder(GuestMemory memory, BlockCache blocks)
 {
-    public const int LongestTrace = 44;
+    public const int LongestTrace = 80;
+
+    // How far short loops are rolled out. A unit that does not fit in what is left of a turn is executed precisely, which is slow.
+    private const int LongestRounds = 44;
 
     // What a CPU has to stop in, one instruction after the other.
     private const int LongestStraight = 24;
@@ -76,7 +79,13 @@ internal sealed unsafe class TraceBuilder(GuestMemory memory, BlockCache blocks)
         for (var i = 0; i < path.Length - 1 && Count < LongestTrace; i++)
         {
             if (path[i] != Next) break;
-            if (i > 0 && Next == path[0]) wholeRounds = Count;
+            if (i > 0 && Next == path[0])
+            {
+                var round = Count - wholeRounds;
+                wholeRounds = Count;
+                if (Count + round > LongestRounds) break;
+            }
+
             if (!TryAdd()) break;
             if (!TryFollow(path, i)) break;
         }
@@ -118,8 +127,8 @@ internal sealed unsafe class TraceBuilder(GuestMemory memory, BlockCache blocks)
         return seen.Target == target && seen.Hits > 3 * seen.Others && IsExpectable(target);
     }
 
-    // Its negative, and the address behind it, are displacements of the comparison.
-    private static bool IsExpectable(ulong target) => (long)target == (int)target && (int)target is not (int.MinValue or int.MaxValue);
+    /// <summary>True for an address that, and the negative of which, can be the displacement of a comparison.</summary>
+    public static bool IsExpectable(ulong target) => (long)target == (int)target && (int)target != int.MinValue;
 
     private bool TryAdd()
     {

@@ -6,13 +6,13 @@ namespace LivePatchLab.Machine;
 internal sealed unsafe partial class UnitTranslator
 {
     /// <summary>False, with its host code of no use, where the instruction has no translation with the registers it uses.</summary>
-    private bool TryTranslate(ReadOnlySpan<TraceInstruction> trace, int index, int refund)
+    private bool TryTranslate(ReadOnlySpan<TraceInstruction> trace, int index)
     {
         ref readonly var entry = ref trace[index];
         var instruction = entry.Instruction;
-        AskAddresses(index, instruction.IP, refund);
+        var refund = RefundAt(index);
+        foreach (var check in _checks.Before(index)) Ask(check, instruction, refund);
         if (NativeInstructions.IsNothing(instruction)) return true;
-        if (_overflowInFrame && NativeFlags.NeedsOverflow(instruction)) RestoreOverflow();
         if (instruction.Mnemonic is Mnemonic.Push or Mnemonic.Pop or Mnemonic.Leave or Mnemonic.Call or Mnemonic.Ret or Mnemonic.Jmp) _held = -1;
         switch (instruction.Mnemonic)
         {
@@ -32,163 +32,134 @@ internal sealed unsafe partial class UnitTranslator
             case Mnemonic.Call:
                 return TryCall(entry, refund);
             case Mnemonic.Ret:
-                if (entry.IsFollowed) ClearOverflow();
+                emitter.StoreFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
                 NoteFault(instruction, refund);
-                emitter.Memory(0x8b, NativeEmitter.Scratch, NativeEmitter.GuestRsp, _stackStep, guest: true);
+                emitter.Memory(0x8b, NativeEmitter.Rcx, NativeEmitter.GuestRsp, _stackStep, guest: true);
                 _stackStep += 8 + (instruction.Code == Code.Retnq_imm16 ? instruction.Immediate16 : 0);
-                if (entry.IsFollowed) Expect(entry, refund);
-                else GoToScratch(instruction.IP);
+                GoToRcx(entry, refund);
                 return true;
             case Mnemonic.Jmp when instruction.FlowControl == FlowControl.UnconditionalBranch:
                 return true;
             case Mnemonic.Jmp:
                 if (!TryLoadTarget(instruction, refund)) return false;
-                GoToScratch(instruction.IP);
+                emitter.StoreFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
+                emitter.MoveRegister(NativeEmitter.Rcx, NativeEmitter.Scratch);
+                GoToRcx(entry, refund);
                 return true;
         }
 
         if (instruction.FlowControl == FlowControl.ConditionalBranch)
         {
-            Branch(entry, refund - 1);
+            Branch(entry, index);
             return true;
         }
 
         return TryOrdinary(instruction, refund);
     }
 
-    /// <summary>The question whether registers that are used as addresses are in or near the window. What is not goes to the interpreter.</summary>
-    private void AskAddresses(int index, ulong rip, int refund)
+    /// <summary>What is out of reach faults, and goes to the interpreter.</summary>
+    private void Ask(AddressCheck check, in Instruction instruction, int refund)
     {
-        foreach (var (register, keepsFlags) in _checks.Before(index))
+        _held = -1;
+        switch (check.Question)
         {
-            if (keepsFlags) AskKeepingFlags(register, rip, refund);
-            else AskOverFlags(register, rip, refund);
-            _held = -1;
+            case AddressQuestion.Register:
+                Probe(check.Register, instruction, refund);
+                break;
+            case AddressQuestion.Exactly:
+                AskExactly(check.Register, instruction, refund);
+                break;
+            default:
+                ProbeSum(instruction, refund);
+                break;
         }
     }
 
-    private void AskKeepingFlags(int register, ulong rip, int refund)
+    private void Probe(int register, in Instruction instruction, int refund)
     {
-        KeepOverflow();
-
-        // Where code is in the upper half, so mostly are the addresses that it uses.
-        var isUpper = (long)rip < 0;
-        byte* fails;
-        if (isUpper)
-        {
-            fails = AskWhole(register);
-        }
-        else
-        {
-            CopyToScratch(register);
-            emitter.AddForOverflow(NativeEmitter.Scratch, NativeFrame.LowLimit);
-            fails = emitter.JumpIf(NativeEmitter.IfOverflow);
-        }
-
-        _isOverflowClear = true;
-
-        var (place, back, step) = ((nint)fails, (nint)emitter.At, _stackStep);
-        _outOfLine.Add(() =>
-        {
-            emitter.Land((byte*)place);
-            if (!isUpper)
-            {
-                var outside = AskWhole(register);
-                emitter.Jump((byte*)back);
-                emitter.Land(outside);
-            }
-
-            MoveStack(step);
-            emitter.RestoreOverflow();
-            emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, refund);
-            Leave(NativeExit.Interpret, rip);
-        });
+        if (_homes.IsInFrame(register)) emitter.RotateFrameRight(NativeEmitter.Scratch, NativeThunks.FrameSlot(register), AddressProbe.Rotation);
+        else emitter.RotateRight(NativeEmitter.Scratch, _homes.HostOf(register), AddressProbe.Rotation);
+        NoteFault(instruction, refund);
+        emitter.ReadProbe(AddressProbe.Address);
     }
 
-    /// <summary>The next instruction sets all flags, so they may be lost, also where the interpreter goes on with it.</summary>
-    private void AskOverFlags(int register, ulong rip, int refund)
+    private void ProbeSum(in Instruction instruction, int refund)
     {
-        var host = register;
-        if (register >= 13)
-        {
-            emitter.LoadFrame(NativeEmitter.Scratch, NativeThunks.FrameSlot(register));
-            host = NativeEmitter.Scratch;
-        }
-        else if (register == Gpr.Rsp)
-        {
-            host = NativeEmitter.GuestRsp;
-        }
+        LoadAddress(instruction);
+        emitter.RotateRight(NativeEmitter.Scratch, NativeEmitter.Scratch, AddressProbe.Rotation);
+        NoteFault(instruction, refund);
+        emitter.ReadProbe(AddressProbe.Address);
+    }
 
-        var isUpper = (long)rip < 0;
-        emitter.Bytes((byte)(0x48 | (host >> 3)), (byte)(isUpper ? 0x81 : 0xf7), (byte)((isUpper ? 0xf8 : 0xc0) | (host & 7)));   // cmp or test host, -80000000h
-        emitter.Word32(int.MinValue);
-        var (place, back, step) = ((nint)emitter.JumpIf(isUpper ? NativeEmitter.IfBelow : NativeEmitter.IfNotZero), (nint)emitter.At, _stackStep);
+    /// <summary>Asks for -2^32 to 2^32, also of what is not canonical.</summary>
+    private void AskExactly(int register, in Instruction instruction, int refund)
+    {
+        emitter.StoreFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
+        if (_homes.IsInFrame(register)) emitter.RotateFrameRight(NativeEmitter.Rcx, NativeThunks.FrameSlot(register), 32);
+        else emitter.RotateRight(NativeEmitter.Rcx, _homes.HostOf(register), 32);
+        RefuseUnlessExtended(instruction, refund);
+        emitter.LoadFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
+    }
+
+    /// <summary>
+    /// With the halves of a register exchanged in RCX, which is borrowed: faults unless it is within 2^32 of 0.
+    /// </summary>
+    private void RefuseUnlessExtended(in Instruction instruction, int refund)
+    {
+        emitter.Bytes(0x89, 0xc9);                                                // mov ecx, ecx
+        var (isUpper, fault) = ((nint)emitter.JumpUnlessRcxIsZero(), new FaultPoint(0, instruction.IP, refund, Gpr.Rcx, _stackStep));
+        var back = (nint)emitter.At;
         _outOfLine.Add(() =>
         {
-            emitter.Land((byte*)place);
-
-            // OF counts as a carry in, so it has to be 0.
-            emitter.Bytes(0x45, 0x31, 0xf6);                                      // xor r14d, r14d
-            var outside = AskWhole(register);
+            emitter.Land((byte*)isUpper);
+            emitter.Bytes(0x8d, 0x49, 0x01);                                      // lea ecx, [rcx + 1]
+            var isOutside = emitter.JumpUnlessRcxIsZero();
             emitter.Jump((byte*)back);
-            emitter.Land(outside);
-            MoveStack(step);
-            emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, refund);
-            Leave(NativeExit.Interpret, rip);
+            emitter.Land(isOutside);
+            _faults.Add(fault with { Offset = (int)(emitter.At - _codeStart) });
+            emitter.Bytes(0x44, 0x8a, 0x34, 0x25);                                // mov r14b, [0]
+            emitter.Word32(0);
         });
-        _overflowInFrame = false;
-    }
-
-    /// <summary>Asks for -2^32 to 2^32.</summary>
-    private byte* AskWhole(int register)
-    {
-        if (register >= 13)
-        {
-            emitter.LoadFrame(NativeEmitter.Scratch, NativeThunks.FrameSlot(register));
-            emitter.StoreFrame(NativeEmitter.Rax, NativeFrame.Borrowed);
-            emitter.LoadFrame(NativeEmitter.Rax, NativeFrame.WindowOffset);
-            emitter.Bytes(0x4d, 0x8d, 0x34, 0x06);                                // lea r14, [r14 + rax]
-            emitter.LoadFrame(NativeEmitter.Rax, NativeFrame.Borrowed);
-        }
-        else
-        {
-            var host = register == Gpr.Rsp ? NativeEmitter.GuestRsp : register;
-            emitter.LoadFrame(NativeEmitter.Scratch, NativeFrame.WindowOffset);
-            emitter.Bytes((byte)(0x4d | ((host >> 3) << 1)), 0x8d, 0x34, (byte)(((host & 7) << 3) | 6));   // lea r14, [r14 + host]
-        }
-
-        emitter.AddForOverflow(NativeEmitter.Scratch, NativeFrame.WindowLimit);
-        return emitter.JumpIf(NativeEmitter.IfOverflow);
     }
 
     private void CopyToScratch(int register)
     {
-        if (register >= 13) emitter.LoadFrame(NativeEmitter.Scratch, NativeThunks.FrameSlot(register));
-        else emitter.MoveRegister(NativeEmitter.Scratch, register == Gpr.Rsp ? NativeEmitter.GuestRsp : register);
+        if (_homes.IsInFrame(register)) emitter.LoadFrame(NativeEmitter.Scratch, NativeThunks.FrameSlot(register));
+        else emitter.MoveRegister(NativeEmitter.Scratch, _homes.HostOf(register));
     }
 
     /// <summary>A conditional branch leaves the trace on one side and stays in it on the other.</summary>
-    private void Branch(in TraceInstruction entry, int refund)
+    private void Branch(in TraceInstruction entry, int index)
     {
         var condition = (int)entry.Instruction.ConditionCode;
         var number = EncodingOf[condition];
         if (entry.GoesOnTaken) number ^= 1;
         var target = entry.GoesOnTaken ? entry.Instruction.NextIP : entry.Instruction.NearBranchTarget;
+        var isPaid = index >= _paidAt && !_isPrecise;
+        var refund = isPaid ? _count - index - 1 : 0;
         var jump = emitter.JumpIf(number);
-        if (refund == 0 && !_overflowInFrame && _stackStep == 0)
+        if (isPaid && refund == 0 && _stackStep == 0 && TryEndRound(jump, target)) return;
+        if (isPaid && refund == 0 && _stackStep == 0 && _homes.Count == 0)
         {
-            Edge(jump, target);
+            Edge(jump, target, isPrecise: false);
             return;
         }
 
-        var (place, overflowInFrame, step) = ((nint)jump, _overflowInFrame, _stackStep);
+        var (place, step) = ((nint)jump, _stackStep);
         _outOfLine.Add(() =>
         {
             emitter.Land((byte*)place);
             MoveStack(step);
-            if (overflowInFrame) emitter.RestoreOverflow();
             if (refund != 0) emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, refund);
-            Edge(emitter.Jump(), target);
+            if (isPaid && TryEndRound(emitter.At + 1, target))
+            {
+                emitter.Jump();
+                return;
+            }
+
+            GiveBackHomes();
+            if (isPaid) Edge(emitter.Jump(), target, isPrecise: false);
+            else ToEitherEdge(target, _isPrecise ? 0 : index + 1);
         });
     }
 
@@ -212,9 +183,9 @@ internal sealed unsafe partial class UnitTranslator
                 break;
             default:
                 var register = NativeInstructions.Number(instruction.Op0Register);
-                if (register >= 13) CopyToScratch(register);
+                if (_homes.IsInFrame(register)) CopyToScratch(register);
                 NoteFault(instruction, refund);
-                var host = register >= 13 ? NativeEmitter.Scratch : register == Gpr.Rsp ? NativeEmitter.GuestRsp : register;
+                var host = _homes.IsInFrame(register) ? NativeEmitter.Scratch : _homes.HostOf(register);
                 emitter.Memory(0x89, host, NativeEmitter.GuestRsp, _stackStep - 8, guest: true);
                 break;
         }
@@ -232,8 +203,9 @@ internal sealed unsafe partial class UnitTranslator
             return;
         }
 
-        emitter.Memory(0x8b, register >= 13 ? NativeEmitter.Scratch : register, NativeEmitter.GuestRsp, _stackStep, guest: true);
-        if (register >= 13) emitter.StoreFrame(NativeEmitter.Scratch, NativeThunks.FrameSlot(register));
+        var isInFrame = _homes.IsInFrame(register);
+        emitter.Memory(0x8b, isInFrame ? NativeEmitter.Scratch : _homes.HostOf(register), NativeEmitter.GuestRsp, _stackStep, guest: true);
+        if (isInFrame) emitter.StoreFrame(NativeEmitter.Scratch, NativeThunks.FrameSlot(register));
         _stackStep += 8;
     }
 
@@ -243,109 +215,76 @@ internal sealed unsafe partial class UnitTranslator
         var isIndirect = instruction.FlowControl == FlowControl.IndirectCall;
         if (isIndirect)
         {
-            // A target that is not canonical is #GP before anything is pushed: the interpreter's.
+            // A target that is not canonical is #GP before anything is pushed: the interpreter's, as is one outside the window.
             if (!TryLoadTarget(instruction, refund)) return false;
-            emitter.StoreFrame(NativeEmitter.Scratch, NativeFrame.Target);
-            KeepOverflow();
-            emitter.StoreFrame(NativeEmitter.Rax, NativeFrame.Borrowed);
-            emitter.LoadFrame(NativeEmitter.Rax, NativeFrame.WindowOffset);
-            emitter.Bytes(0x4d, 0x8d, 0x34, 0x06);                                // lea r14, [r14 + rax]
-            emitter.LoadFrame(NativeEmitter.Rax, NativeFrame.Borrowed);
-            emitter.AddForOverflow(NativeEmitter.Scratch, NativeFrame.WindowLimit);
-            var (place, rip, step) = ((nint)emitter.JumpIf(NativeEmitter.IfOverflow), instruction.IP, _stackStep);
-            _outOfLine.Add(() =>
-            {
-                emitter.Land((byte*)place);
-                MoveStack(step);
-                emitter.RestoreOverflow();
-                emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, refund);
-                Leave(NativeExit.Interpret, rip);
-            });
-            _isOverflowClear = true;
+            emitter.StoreFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
+            emitter.RotateRight(NativeEmitter.Rcx, NativeEmitter.Scratch, 32);
+            RefuseUnlessExtended(instruction, refund);
+            emitter.MoveRegister(NativeEmitter.Rcx, NativeEmitter.Scratch);
         }
 
-        NoteFault(instruction, refund);
+        NoteFault(instruction, refund, isIndirect ? Gpr.Rcx : -1);
         emitter.Memory(0xc7, 0, NativeEmitter.GuestRsp, _stackStep - 8, guest: true);
         emitter.Word32((int)instruction.NextIP);
         _stackStep -= 8;
-        if (!isIndirect) return true;
-        if (entry.IsFollowed) ClearOverflow();
-        emitter.LoadFrame(NativeEmitter.Scratch, NativeFrame.Target);
-        if (entry.IsFollowed) Expect(entry, refund);
-        else GoToScratch(instruction.IP);
+        if (isIndirect) GoToRcx(entry, refund);
         return true;
     }
 
-    /// <summary>Has the frame keep the guest's OF, so that the host's may be used.</summary>
-    private void KeepOverflow()
+    /// <summary>
+    /// An indirect jump or return to the address in RCX, which is borrowed: on in the trace where that is what was expected, else by the table.
+    /// </summary>
+    private void GoToRcx(in TraceInstruction entry, int refund)
     {
-        if (_overflowInFrame) return;
-        emitter.SaveOverflow();
-        _overflowInFrame = true;
-        _isOverflowClear = false;
-    }
+        var rip = entry.Instruction.IP;
+        if (!entry.IsFollowed)
+        {
+            SettleStack();
+            GiveBackHomes();
+            if (_isPrecise)
+            {
+                emitter.MoveRegister(NativeEmitter.Scratch, NativeEmitter.Rcx);
+                emitter.RotateRight(NativeEmitter.Rcx, NativeEmitter.Budget, SignRotation);
+                emitter.Bytes(0x0f, 0xb7, 0xc9);                                  // movzx ecx, cx
+                var tooLittle = (nint)emitter.JumpUnlessRcxIsZero();
+                emitter.MoveRegister(NativeEmitter.Rcx, NativeEmitter.Scratch);
+                _outOfLine.Add(() =>
+                {
+                    emitter.Land((byte*)tooLittle);
+                    emitter.MoveRegister(NativeEmitter.Rcx, NativeEmitter.Scratch);
+                    emitter.StoreFrameImmediate(NativeFrame.Rip, (int)rip);
+                    emitter.Jump(memory.Writable(thunks.IndirectMiss));
+                });
+            }
 
-    /// <summary>The same, and the host's is 0: it counts as a carry in.</summary>
-    private void ClearOverflow()
-    {
-        KeepOverflow();
-        if (_isOverflowClear) return;
-        emitter.ClearOverflow();
-        _isOverflowClear = true;
-        _held = -1;
-    }
+            JumpByTable(rip);
+            return;
+        }
 
-    /// <summary>Goes on in the trace where the target in the scratch register is the one that is expected, else by the table. The host's OF is 0.</summary>
-    private void Expect(in TraceInstruction entry, int refund)
-    {
-        var (elsewhere, step, rip, expected) = ((nint)JumpUnlessScratchIs(entry.Next), _stackStep, entry.Instruction.IP, (long)entry.Next);
+        var expected = (int)entry.Next;
+        emitter.Lea(NativeEmitter.Rcx, NativeEmitter.Rcx, -expected);
+        var (elsewhere, step) = ((nint)emitter.JumpUnlessRcxIsZero(), _stackStep);
+        emitter.LoadFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
         _outOfLine.Add(() =>
         {
             emitter.Land((byte*)elsewhere);
             MoveStack(step);
-
-            // What the comparison has left is the target, less the one expected, less 1.
-            emitter.Lea(NativeEmitter.Scratch, NativeEmitter.Scratch, (int)(expected + 1));
-            emitter.StoreFrame(NativeEmitter.Scratch, NativeFrame.Target);
-            emitter.StoreFrameImmediate(NativeFrame.Rip, (int)rip);
-            emitter.RestoreOverflow();
             if (refund > 1) emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, refund - 1);
-            emitter.LoadFrame(NativeEmitter.Scratch, NativeFrame.Target);
-            JumpByTable();
+            emitter.Lea(NativeEmitter.Rcx, NativeEmitter.Rcx, expected);
+            GiveBackHomes();
+            JumpByTable(rip);
         });
     }
 
-    /// <summary>Leaves the scratch register with its value less the address, less 1. The host's OF has to be 0, and is where it goes on.</summary>
-    private byte* JumpUnlessScratchIs(ulong address)
-    {
-        emitter.Lea(NativeEmitter.Scratch, NativeEmitter.Scratch, (int)-(long)address);
-        emitter.AddForOverflow(NativeEmitter.Scratch, NativeFrame.AllOnes);
-        return emitter.JumpIf(NativeEmitter.IfOverflow);
-    }
-
-    /// <summary>An indirect jump or return to the guest address in the scratch register.</summary>
-    private void GoToScratch(ulong rip)
+    /// <summary>The low 16 bits of the target, which is in RCX, index the table; the unit there finds out whether it is the one.</summary>
+    private void JumpByTable(ulong rip)
     {
         emitter.StoreFrameImmediate(NativeFrame.Rip, (int)rip);
-        emitter.StoreFrame(NativeEmitter.Scratch, NativeFrame.Target);
-        SettleStack();
-        if (_overflowInFrame)
-        {
-            RestoreOverflow();
-            emitter.LoadFrame(NativeEmitter.Scratch, NativeFrame.Target);
-        }
-
-        JumpByTable();
-    }
-
-    /// <summary>The low 16 bits of the target, which is in the scratch register and in the frame, index the table; the unit there finds out whether it is the one.</summary>
-    private void JumpByTable()
-    {
-        emitter.Bytes(0x45, 0x0f, 0xb7, 0xf6);                                    // movzx r14d, r14w
+        emitter.Bytes(0x44, 0x0f, 0xb7, 0xf1);                                    // movzx r14d, cx
         emitter.Bytes(0x42, 0xff, 0x24, 0xf5);                                    // jmp [r14 * 8 + table]
         emitter.Word32(indirectTable.Address);
     }
 
     private void NoteFault(in Instruction instruction, int refund, int borrowed = -1)
-        => _faults.Add(new((int)(emitter.At - _codeStart), instruction.IP, refund, _overflowInFrame, borrowed, _stackStep));
+        => _faults.Add(new((int)(emitter.At - _codeStart), instruction.IP, refund, borrowed, _stackStep));
 }

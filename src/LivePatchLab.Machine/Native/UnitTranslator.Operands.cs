@@ -22,8 +22,8 @@ internal sealed unsafe partial class UnitTranslator
         var load = Instruction.Create(Code.Mov_r64_rm64, Register.R14, new MemoryOperand(instruction.MemoryBase, instruction.MemoryIndex, instruction.MemoryIndexScale,
             (long)Displacement(instruction), 8));
         if (instruction.IsIPRelativeMemoryOperand) load.MemoryBase = Register.None;
-        var isBaseSpilled = NativeInstructions.Number(load.MemoryBase) >= 13;
-        var isIndexSpilled = NativeInstructions.Number(load.MemoryIndex) >= 13;
+        var isBaseSpilled = _homes.IsInFrame(NativeInstructions.Number(load.MemoryBase));
+        var isIndexSpilled = _homes.IsInFrame(NativeInstructions.Number(load.MemoryIndex));
         if (isBaseSpilled && isIndexSpilled && load.MemoryBase != load.MemoryIndex) return false;
         var spilled = isBaseSpilled ? load.MemoryBase : isIndexSpilled ? load.MemoryIndex : Register.None;
         if (spilled != Register.None) CopyToScratch(NativeInstructions.Number(spilled));
@@ -31,6 +31,26 @@ internal sealed unsafe partial class UnitTranslator
         load.SegmentPrefix = Register.GS;
         NoteFault(instruction, refund);
         return emitter.TryEncode(load);
+    }
+
+    /// <summary>The address of the memory operand, of a base and an index or an index alone, to the scratch register.</summary>
+    private void LoadAddress(in Instruction instruction)
+    {
+        var (@base, index) = (instruction.MemoryBase, instruction.MemoryIndex);
+        var isBaseInFrame = @base != Register.None && _homes.IsInFrame(NativeInstructions.Number(@base));
+        var first = isBaseInFrame ? @base : _homes.IsInFrame(NativeInstructions.Number(index)) ? index : Register.None;
+        var second = isBaseInFrame && index != @base && _homes.IsInFrame(NativeInstructions.Number(index)) ? index : Register.None;
+        if (first != Register.None) CopyToScratch(NativeInstructions.Number(first));
+        if (second != Register.None)
+        {
+            emitter.StoreFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
+            emitter.LoadFrame(NativeEmitter.Rcx, SlotOf(second));
+        }
+
+        var load = Instruction.Create(Code.Lea_r64_m, Register.R14, new MemoryOperand(@base, index, instruction.MemoryIndexScale, (long)Displacement(instruction), 8));
+        PlaceAddress(ref load, (long)Displacement(instruction), first, Register.R14, second, Register.RCX);
+        if (!emitter.TryEncode(load)) throw new InvalidOperationException($"no LEA for {instruction}");
+        if (second != Register.None) emitter.LoadFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
     }
 
     private bool TryOrdinary(in Instruction instruction, int refund)
@@ -45,7 +65,7 @@ internal sealed unsafe partial class UnitTranslator
         var tooMany = false;
         void Use(Register register)
         {
-            if (NativeInstructions.Number(register) < 13) return;
+            if (!_homes.IsInFrame(NativeInstructions.Number(register))) return;
             var full = register.GetFullRegister();
             if (first == Register.None || first == full) first = full;
             else if (second == Register.None || second == full) second = full;
@@ -134,9 +154,7 @@ internal sealed unsafe partial class UnitTranslator
     private bool Encode(in Instruction instruction, in Instruction host, int refund, bool isAccess, int borrowed = -1)
     {
         if (isAccess) NoteFault(instruction, refund, borrowed);
-        if (!emitter.TryEncode(host)) return false;
-        if (NativeFlags.SetsOverflow(instruction)) _overflowInFrame = false;
-        return true;
+        return emitter.TryEncode(host);
     }
 
     /// <summary>An operand may stay in the frame where the encoding allows memory for it, unless it is a 32-bit result, which has the upper half cleared.</summary>
@@ -183,7 +201,7 @@ internal sealed unsafe partial class UnitTranslator
         host.MemoryDisplSize = 1;
     }
 
-    private static void PlaceAddress(ref Instruction host, long displacement, Register first, Register firstHost, Register second, Register secondHost)
+    private void PlaceAddress(ref Instruction host, long displacement, Register first, Register firstHost, Register second, Register secondHost)
     {
         if (host.MemoryBase == Register.RIP) host.MemoryBase = Register.None;
         if (host.MemoryBase != Register.None) host.MemoryBase = Place(host.MemoryBase, first, firstHost, second, secondHost);
@@ -197,13 +215,13 @@ internal sealed unsafe partial class UnitTranslator
             : instruction.MemoryDisplacement64 + (instruction.MemoryBase == Register.RSP ? (ulong)(long)_stackStep : 0);
 
     /// <summary>The host's register for one of the guest's, of the same size.</summary>
-    private static Register Place(Register register, Register first, Register firstHost, Register second, Register secondHost)
+    private Register Place(Register register, Register first, Register firstHost, Register second, Register secondHost)
     {
         var full = register.GetFullRegister();
         if (register is >= Register.AH and <= Register.BH) return register;
-        if (full == Register.RSP) return Sized(Register.R15, register);
         if (first != Register.None && full == first) return Sized(firstHost, register);
-        return second != Register.None && full == second ? Sized(secondHost, register) : register;
+        if (second != Register.None && full == second) return Sized(secondHost, register);
+        return NativeInstructions.Number(full) is >= 0 and var number && _homes.HostOf(number) is var host && host != number ? Sized(Register.RAX + host, register) : register;
     }
 
     private static Register Sized(Register full, Register like) => like.GetSize() switch
@@ -233,7 +251,8 @@ internal sealed unsafe partial class UnitTranslator
         foreach (var candidate in Lendable)
         {
             var isUsed = false;
-            foreach (var register in used) isUsed |= register.Register.GetFullRegister() == candidate;
+            foreach (var register in used)
+                isUsed |= NativeInstructions.Number(register.Register) is >= 0 and var number && _homes.HostOf(number) == NativeInstructions.Number(candidate);
             if (!isUsed) return candidate;
         }
 

@@ -5,22 +5,42 @@ namespace LivePatchLab.Machine;
 /// <summary>
 /// Turns a trace into host code. The guest's registers are the host's, but that its RSP is R15, its R13 to R15 are in the frame, and R13
 /// and R14 are the budget and a scratch register; guest memory is addressed through GS. The status flags are the guest's at every
-/// guest instruction, except OF, which the frame keeps from where the budget is paid to the next instruction that sets or reads it: ADOX
-/// is the one way to compare without touching the other flags.
+/// guest instruction: what is added either changes no flag (LEA, MOV, RORX, JRCXZ), or stands before an instruction that sets them all.
 /// </summary>
+/// <remarks>
+/// A unit is paid for where its flags are dead, which is mostly some instructions behind its start, by one subtraction. So whoever enters a unit has
+/// <see cref="Slack"/> instructions left, and R13 is what is left beyond them: enough for the instructions before the payment, and one more. Where it
+/// does not suffice the CPU goes on in the precise form, in which each instruction pays for itself.
+/// </remarks>
 internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmitter emitter, NativeThunks thunks, IndirectTable indirectTable, FlagFidelity fidelity)
 {
     /// <summary>More than any unit or its precise form takes.</summary>
     public const int LargestCode = 32 * 1024;
 
+    /// <summary>What is left at least where a unit is entered. Less makes more units pay where flags have to be kept; more has more of each turn run in precise forms.</summary>
+    public const int Slack = 12;
+
+    // Direct jumps lead to the start of what a processor fetches at once.
+    private const int EntryAlignment = 32, IndirectEntryBytes = 19;
+
+    // Of the budget, which no run has more of than 2^48, these bits are 0 unless it is less than 0.
+    private const byte SignRotation = 48;
+
     private readonly NativeChecks _checks = new();
     private readonly InstructionInfoFactory _factory = new();
+    private readonly RegisterHomes _homes = new();
     private readonly List<FaultPoint> _faults = [];
+    private readonly List<NativeLink> _rounds = [];
     private readonly List<Action> _outOfLine = [];
     private readonly RflagsBits[] _seen = new RflagsBits[TraceBuilder.LongestTrace];
     private byte* _codeStart;
-    private bool _overflowInFrame;
-    private bool _isOverflowClear;
+    private byte* _roundEntry;
+    private ulong _start;
+    private bool _isPrecise;
+
+    // Instructions of the unit, and how many of them run before it is paid for.
+    private int _count;
+    private int _paidAt;
 
     // What the guest's RSP is beyond the host's register for it: pushes and pops are added up until somebody asks.
     private int _stackStep;
@@ -31,80 +51,58 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
     /// <summary>The unit of a trace; null where not even its first instruction can be translated.</summary>
     public (NativeUnit Unit, NativeCode Code)? Translate(TraceBuilder trace)
     {
-        Start();
         NativeFlags.FindSeen(trace.Trace, _seen);
-        var count = Sufficient(trace.Trace);
-        if (count == 0) return null;
-        var instructions = trace.Trace[..count];
-        _checks.Plan(instructions, isPrecise: false);
-
-        var rip = instructions[0].Instruction.IP;
-        var indirectEntry = emitter.At;
-        PayBudget(count);
-        var shortBudgetFromIndirect = emitter.JumpIf(NativeEmitter.IfOverflow);
-        emitter.StoreFrame(NativeEmitter.Scratch, NativeFrame.Overflow);
-        emitter.LoadFrame(NativeEmitter.Scratch, NativeFrame.Target);
-        var elsewhere = JumpUnlessScratchIs(rip);
-        var pastBudget = emitter.Jump();
-
-        var entry = emitter.At;
-        PayBudget(count);
-        var shortBudget = emitter.JumpIf(NativeEmitter.IfOverflow);
-        if (IsOverflowKept(instructions)) emitter.StoreFrame(NativeEmitter.Scratch, NativeFrame.Overflow);
-        emitter.Land(pastBudget);
-        _overflowInFrame = _isOverflowClear = true;
-        for (var i = 0; i < instructions.Length; i++)
+        _count = Sufficient(trace.Trace);
+        while (_count > 0)
         {
-            var (at, faults, outOfLine, state) = ((nint)emitter.At, _faults.Count, _outOfLine.Count, (_overflowInFrame, _isOverflowClear, _stackStep));
-            if (TryTranslate(instructions, i, refund: count - i)) continue;
-            if (i == 0) return null;
+            var instructions = trace.Trace[.._count];
+            var rip = instructions[0].Instruction.IP;
+            Start(isPrecise: false);
+            _start = rip;
+            _homes.Assign(instructions);
+            _checks.Plan(instructions, isPrecise: false);
+            var payment = FindPayment(instructions);
+            _paidAt = Math.Max(payment, 0);
 
-            // What has no encoding after all is the interpreter's; what was written of it is taken back, and the instructions from here on given back.
-            emitter.Begin((byte*)at);
-            _faults.RemoveRange(faults, _faults.Count - faults);
-            _outOfLine.RemoveRange(outOfLine, _outOfLine.Count - outOfLine);
-            (_overflowInFrame, _isOverflowClear, _stackStep) = state;
-            ToEdge(instructions[i].Instruction.IP, count - i);
-            instructions = default;
+            // From the table of indirect jumps, with the target in RCX and RCX borrowed.
+            emitter.Align(EntryAlignment, IndirectEntryBytes);
+            var indirectEntry = emitter.At;
+            emitter.Lea(NativeEmitter.Rcx, NativeEmitter.Rcx, (int)-(long)rip);
+            var elsewhere = (nint)emitter.JumpUnlessRcxIsZero();
+            _outOfLine.Add(() =>
+            {
+                emitter.Land((byte*)elsewhere);
+                emitter.Lea(NativeEmitter.Rcx, NativeEmitter.Rcx, (int)rip);
+                emitter.Jump(memory.Writable(thunks.IndirectMiss));
+            });
+            emitter.LoadFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
+            var entry = emitter.At;
+            TakeHomes();
+            _roundEntry = emitter.At;
+            if (payment < 0) PayKeepingFlags(rip);
+            var untranslated = TranslateUntil(instructions, payment);
+            if (untranslated >= 0)
+            {
+                // What has no encoding after all is the interpreter's, and the unit ends before it.
+                _count = untranslated;
+                continue;
+            }
+
+            EndTrace(instructions);
+            var code = Finish();
+            var unit = new NativeUnit(rip, [.. trace.Segments], trace.CopyBytes(), trace.IsCutShort)
+            {
+                Count = _count,
+                PaidAt = instructions[_paidAt].Instruction.IP,
+                Entry = memory.Executable(entry),
+                Rounds = [.. _rounds],
+                RoundEntry = memory.Executable(_roundEntry),
+                IndirectEntry = memory.Executable(indirectEntry),
+            };
+            return (unit, code);
         }
 
-        if (!instructions.IsEmpty) EndTrace(instructions);
-
-        // The budget does not cover the unit: give it back, and leave, or go on in the precise form.
-        emitter.Land(shortBudget);
-        emitter.RotateScratchByOne();
-        emitter.TopBitToOverflow(NativeEmitter.Scratch);
-        emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, count);
-        var shortBudgetJump = emitter.Jump();
-        emitter.Land(shortBudgetJump);
-        Leave(NativeExit.Budget, rip);
-
-        // By an indirect jump, which may not even have wanted to come here: only then does the machine look for itself.
-        emitter.Land(shortBudgetFromIndirect);
-        emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, count);
-        emitter.StoreFrame(NativeEmitter.Scratch, NativeFrame.Overflow);
-        emitter.ClearOverflow();
-        emitter.LoadFrame(NativeEmitter.Scratch, NativeFrame.Target);
-        var elsewhereToo = JumpUnlessScratchIs(rip);
-        emitter.RestoreOverflow();
-        emitter.Jump(shortBudgetJump - 1);
-        emitter.Land(elsewhereToo);
-        emitter.RestoreOverflow();
-        emitter.Jump(IndirectMiss);
-        emitter.Land(elsewhere);
-        emitter.RestoreOverflow();
-        emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, count);
-        emitter.Jump(IndirectMiss);
-        var code = Finish();
-
-        var unit = new NativeUnit(rip, [.. trace.Segments], trace.CopyBytes(), trace.IsCutShort)
-        {
-            Count = count,
-            Entry = memory.Executable(entry),
-            IndirectEntry = memory.Executable(indirectEntry),
-            ShortBudgetJump = memory.Executable(shortBudgetJump),
-        };
-        return (unit, code);
+        return null;
     }
 
     /// <summary>
@@ -113,7 +111,7 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
     /// </summary>
     public ((ulong Rip, nint Entry)[] Entries, NativeCode Code)? TranslatePrecise(TraceBuilder trace)
     {
-        Start();
+        Start(isPrecise: true);
         _seen.AsSpan().Fill(FlagLiveness.Status);
         var instructions = trace.Trace[..Sufficient(trace.Trace)];
         if (instructions.IsEmpty) return null;
@@ -122,21 +120,20 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
         for (var i = 0; i < instructions.Length; i++)
         {
             var rip = instructions[i].Instruction.IP;
-            if (_overflowInFrame) RestoreOverflow();
             entries[i] = (rip, memory.Executable(emitter.At));
-            PayBudget(1);
-            var shortBudget = (nint)emitter.JumpIf(NativeEmitter.IfOverflow);
+            _held = -1;
+            emitter.StoreFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
+            emitter.Lea(NativeEmitter.Rcx, NativeEmitter.Budget, Slack);
+            var nothingLeft = (nint)emitter.JumpIfRcxIsZero();
             _outOfLine.Add(() =>
             {
-                emitter.Land((byte*)shortBudget);
-                emitter.RotateScratchByOne();
-                emitter.TopBitToOverflow(NativeEmitter.Scratch);
-                emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, 1);
+                emitter.Land((byte*)nothingLeft);
+                emitter.LoadFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
                 Leave(NativeExit.Budget, rip);
             });
-            emitter.StoreFrame(NativeEmitter.Scratch, NativeFrame.Overflow);
-            _overflowInFrame = _isOverflowClear = true;
-            if (!TryTranslate(instructions, i, refund: 1)) return null;
+            emitter.LoadFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
+            emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, -1);
+            if (!TryTranslate(instructions, i)) return null;
             SettleStack();
         }
 
@@ -144,13 +141,13 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
         return (entries, Finish());
     }
 
-    private byte* IndirectMiss => memory.Writable(thunks.IndirectMiss);
-
-    private void Start()
+    private void Start(bool isPrecise)
     {
+        _isPrecise = isPrecise;
         _faults.Clear();
+        _rounds.Clear();
         _outOfLine.Clear();
-        _overflowInFrame = false;
+        _homes.Clear();
         _held = -1;
         _stackStep = 0;
         _codeStart = memory.Next;
@@ -161,7 +158,7 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
     {
         for (var i = 0; i < _outOfLine.Count; i++) _outOfLine[i]();
         memory.Next = emitter.At;
-        return new(memory.Executable(_codeStart), memory.Executable(emitter.At), [.. _faults]);
+        return new(memory.Executable(_codeStart), memory.Executable(emitter.At), [.. _faults], _homes.All.ToArray());
     }
 
     /// <summary>How many instructions from the first on give the flags that can be seen behind them as the interpreter does.</summary>
@@ -176,21 +173,73 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
         return trace.Length;
     }
 
-    /// <summary>Takes instructions off the budget; OF says then whether it was enough, and the scratch register has the guest's OF in bit 0.</summary>
-    private void PayBudget(int count)
+    /// <summary>The instruction before which the flags may be lost, and before which there is nothing that leads to unknown places; -1 where there is none.</summary>
+    private static int FindPayment(ReadOnlySpan<TraceInstruction> trace)
     {
-        _held = -1;
-        emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, -count);
-        emitter.MoveRegister(NativeEmitter.Scratch, NativeEmitter.Budget);
-        emitter.TopBitToOverflow(NativeEmitter.Scratch);
+        for (var i = 0; i < Math.Min(trace.Length, Slack); i++)
+        {
+            ref readonly var entry = ref trace[i];
+            if (NativeFlags.IsKiller(entry.Instruction)) return i;
+            if (entry.Instruction.FlowControl is not (FlowControl.Next or FlowControl.ConditionalBranch or FlowControl.UnconditionalBranch or FlowControl.Call)) return -1;
+        }
+
+        return -1;
     }
 
-    private void RestoreOverflow()
+    /// <summary>The first instruction that has no translation, or -1.</summary>
+    private int TranslateUntil(ReadOnlySpan<TraceInstruction> instructions, int payment)
     {
-        emitter.RestoreOverflow();
-        _overflowInFrame = false;
-        _held = -1;
+        for (var i = 0; i < instructions.Length; i++)
+        {
+            if (i == payment) PayOverFlags(instructions[i].Instruction.IP);
+            if (!TryTranslate(instructions, i)) return i;
+        }
+
+        return -1;
     }
+
+    /// <summary>Takes the unit off the budget before an instruction that sets all flags and is sure to run: a CPU that stops here has one left for it.</summary>
+    private void PayOverFlags(ulong rip)
+    {
+        emitter.Subtract(NativeEmitter.Budget, _count);
+        var (tooLittle, refund, step) = ((nint)emitter.JumpIf(NativeEmitter.IfLess), _count - _paidAt, _stackStep);
+        _outOfLine.Add(() =>
+        {
+            emitter.Land((byte*)tooLittle);
+            emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, refund);
+            MoveStack(step);
+            GiveBackHomes();
+            Edge(emitter.Jump(), rip, isPrecise: true);
+        });
+    }
+
+    private void PayKeepingFlags(ulong rip)
+    {
+        var tooLittle = TakeOffBudget(_count);
+        _outOfLine.Add(() =>
+        {
+            emitter.Land((byte*)tooLittle);
+            emitter.LoadFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
+            emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, _count);
+            GiveBackHomes();
+            Edge(emitter.Jump(), rip, isPrecise: true);
+        });
+    }
+
+    /// <summary>Takes instructions off the budget, with all flags and registers as they were; gives the jump, with RCX borrowed, where less than the slack is left.</summary>
+    private nint TakeOffBudget(int count)
+    {
+        emitter.StoreFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
+        if (count != 0) emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, -count);
+        emitter.RotateRight(NativeEmitter.Rcx, NativeEmitter.Budget, SignRotation);
+        emitter.Bytes(0x0f, 0xb7, 0xc9);                                          // movzx ecx, cx
+        var tooLittle = (nint)emitter.JumpUnlessRcxIsZero();
+        emitter.LoadFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
+        return tooLittle;
+    }
+
+    /// <summary>Instructions to be given back where one of the trace has not retired.</summary>
+    private int RefundAt(int index) => _isPrecise ? 1 : index < _paidAt ? -index : _count - index;
 
     private void SettleStack()
     {
@@ -203,22 +252,6 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
         if (step != 0) emitter.Lea(NativeEmitter.GuestRsp, NativeEmitter.GuestRsp, step);
     }
 
-    /// <summary>True where something may ask for the OF with which the unit was entered, if only at a fault.</summary>
-    private bool IsOverflowKept(ReadOnlySpan<TraceInstruction> trace)
-    {
-        for (var i = 0; i < trace.Length; i++)
-        {
-            ref readonly var instruction = ref trace[i].Instruction;
-            foreach (var check in _checks.Before(i))
-                if (check.KeepsFlags) return true;
-            if (_checks.Before(i).Count > 0) return false;
-            if (instruction.FlowControl != FlowControl.Next || InstructionTable.Of(instruction).MayLeave(instruction) || NativeFlags.NeedsOverflow(instruction)) return true;
-            if (NativeFlags.SetsOverflow(instruction)) return false;
-        }
-
-        return true;
-    }
-
     private void Leave(NativeExit reason, ulong rip)
     {
         emitter.StoreFrameImmediate(NativeFrame.Rip, (int)rip);
@@ -226,17 +259,11 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
         emitter.Jump(thunks.Leave);
     }
 
-    /// <summary>Goes on at another address, with instructions given back.</summary>
-    private void ToEdge(ulong target, int refund)
-    {
-        SettleStack();
-        if (_overflowInFrame) RestoreOverflow();
-        if (refund != 0) emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, refund);
-        Edge(emitter.Jump(), target);
-    }
-
     /// <summary>A jump that leads to a unit once there is one, and until then out, to find it.</summary>
-    private void Edge(byte* jump, ulong target)
+    /// <param name="jump">The place of its displacement.</param>
+    /// <param name="target">The guest's address.</param>
+    /// <param name="isPrecise">True where less than the slack may be left, so that only the unit's precise form will do.</param>
+    private void Edge(byte* jump, ulong target, bool isPrecise)
     {
         var place = (nint)jump;
         _outOfLine.Add(() =>
@@ -245,6 +272,7 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
             emitter.StoreFrameImmediate(NativeFrame.Rip, (int)target);
             emitter.Bytes(0x4c, 0x8d, 0x35);                                      // lea r14, [rip + …]: the jump
             emitter.Word32((int)((byte*)place - (emitter.At + 4)));
+            if (isPrecise) emitter.Bytes(0x49, 0xf7, 0xd6);                       // not r14
             emitter.StoreFrame(NativeEmitter.Scratch, NativeFrame.Exit);
             emitter.Jump(thunks.Leave);
         });
@@ -257,19 +285,87 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
         switch (last.Instruction.FlowControl)
         {
             case FlowControl.Next:
-                ToEdge(last.Instruction.NextIP, 0);
+                ToEdge(last.Instruction.NextIP);
                 break;
             case FlowControl.ConditionalBranch:
-                ToEdge(last.GoesOnTaken ? last.Instruction.NearBranchTarget : last.Instruction.NextIP, 0);
+                ToEdge(last.GoesOnTaken ? last.Instruction.NearBranchTarget : last.Instruction.NextIP);
                 break;
             case FlowControl.UnconditionalBranch:
             case FlowControl.Call:
-                ToEdge(last.Instruction.NearBranchTarget, 0);
+                ToEdge(last.Instruction.NearBranchTarget);
                 break;
             default:
                 // An indirect branch that is not followed has gone; one that was goes on where it was expected to.
-                if (last.IsFollowed) ToEdge(last.Next, 0);
+                if (last.IsFollowed) ToEdge(last.Next);
                 break;
         }
+    }
+
+    private void ToEdge(ulong target)
+    {
+        SettleStack();
+        if (_isPrecise)
+        {
+            ToEitherEdge(target, 0);
+            return;
+        }
+
+        if (TryEndRound(emitter.At + 1, target))
+        {
+            emitter.Jump();
+            return;
+        }
+
+        GiveBackHomes();
+        Edge(emitter.Jump(), target, isPrecise: false);
+    }
+
+    /// <summary>Has registers from the frame be in those of the host's that the unit does not use.</summary>
+    private void TakeHomes()
+    {
+        for (var i = 0; i < _homes.Count; i++)
+        {
+            var (register, host) = _homes.All[i];
+            emitter.StoreFrame(host, (byte)(NativeFrame.Displaced + (i * 8)));
+            emitter.LoadFrame(host, NativeThunks.FrameSlot(register));
+        }
+    }
+
+    private void GiveBackHomes()
+    {
+        for (var i = 0; i < _homes.Count; i++)
+        {
+            var (register, host) = _homes.All[i];
+            emitter.StoreFrame(host, NativeThunks.FrameSlot(register));
+            emitter.LoadFrame(host, (byte)(NativeFrame.Displaced + (i * 8)));
+        }
+    }
+
+    /// <summary>A jump from the unit to its own start keeps the homes. While the unit is not live it leads out. False where it goes elsewhere.</summary>
+    private bool TryEndRound(byte* jump, ulong target)
+    {
+        if (target != _start || _isPrecise) return false;
+        var place = (nint)jump;
+        _outOfLine.Add(() =>
+        {
+            emitter.Land((byte*)place);
+            _rounds.Add(new(memory.Executable((byte*)place), memory.Executable(emitter.At)));
+            GiveBackHomes();
+            Leave(NativeExit.Budget, target);
+        });
+        return true;
+    }
+
+    /// <summary>Takes instructions off the budget, and goes on in a unit if the slack is left, else in precise code.</summary>
+    private void ToEitherEdge(ulong target, int count)
+    {
+        var tooLittle = TakeOffBudget(count);
+        Edge(emitter.Jump(), target, isPrecise: false);
+        _outOfLine.Add(() =>
+        {
+            emitter.Land((byte*)tooLittle);
+            emitter.LoadFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
+            Edge(emitter.Jump(), target, isPrecise: true);
+        });
     }
 }

@@ -49,6 +49,8 @@ public sealed class LockStepTests(ITestOutputHelper output)
     [InlineData("patched-streams", 9001)]
     [InlineData("patched-streams", 1000085)]
     [InlineData("patched-streams", 7000145)]
+    [InlineData("streams", 8000025)]
+    [InlineData("random-bytes", 8000025)]
     public void A_seed_that_was_kept_runs_alike(string source, ulong seed)
     {
         using var run = new LockStepRun(LockStepSources.All.First(s => s.Name == source), seed, Engines.Here);
