@@ -1,12 +1,12 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
-using System.Text.Json.Nodes;
+using System.Text;
 using LivePatchLab.Linux;
 using LivePatchLab.Machine;
 
 namespace LivePatchLab.Benchmarks;
 
-/// <summary>The nine kernels of data/guests/kernels on the bare processor, on qemu-x86_64, with the translator and with the interpreter alone: one process each, side by side.</summary>
+/// <summary>The nine kernels of data/guests/kernels on the bare processor, on qemu-x86_64, with the translator and with the interpreter alone, side by side.</summary>
 internal static class GuestSpeed
 {
     /// <summary>Processor time that the fastest takes for one measurement. The others do the same work, except for the interpreter.</summary>
@@ -15,13 +15,12 @@ internal static class GuestSpeed
     /// <summary>The interpreter does one iteration of so many: rates are compared, and the table is wanted in minutes.</summary>
     private const int InterpretedShare = 16;
 
-    private const int Rounds = 3, RoundsInterpreted = 2;
+    private const int Rounds = 4, RoundsInterpreted = 2;
 
     private static readonly string Guest = Path.Combine("data", "guests", "kernels");
-    private static readonly string Livepatch = Path.Combine(AppContext.BaseDirectory, "livepatch");
 
-    /// <summary>Who runs the guest, in how many rounds, and which part of the iterations.</summary>
-    private sealed record Runner(string Name, string Program, string[] Arguments, int Rounds = Rounds, int Share = 1);
+    /// <summary>Who runs the guest, a program or one of our engines, in how many rounds, and which part of the iterations.</summary>
+    private sealed record Runner(string Name, string? Program, string[] Arguments, ExecutionEngine Engine = default, int Rounds = Rounds, int Share = 1);
 
     /// <summary>One run: its processor time, what it computed, and how many instructions that took if one of ours was asked.</summary>
     private sealed record Measurement(double CpuSeconds, string Output, long? Instructions);
@@ -49,7 +48,7 @@ internal static class GuestSpeed
         }
 
         table.AddGeometricMeanAndMinimum();
-        table.Note("One process a measurement; its user and system time (getrusage, microseconds), less that of the same process for no iteration, which is its start-up.");
+        table.Note("User and system time (getrusage, microseconds), less that of the same for no iteration, which is start-up. The engines run in this process, a new machine each time, as in a notebook: the JIT is warm, every translation is made anew.");
         table.Note(FormattableString.Invariant($"Both are the least of {Rounds} rounds ({RoundsInterpreted} for the interpreter); a round goes through the columns from left to right, so that a disturbance hits all alike."));
         table.Note(FormattableString.Invariant($"So many iterations that {runners[0].Name} takes {FastestSeconds} s or more; the interpreter does one of {InterpretedShare}. What translates to native code has its time for that counted."));
         if (ChildProcess.Find("qemu-x86_64") is null) table.Note("no qemu-x86_64 here: apt-get install qemu-user");
@@ -66,7 +65,7 @@ internal static class GuestSpeed
         if (ChildProcess.Find("qemu-x86_64") is { } qemu) yield return new("qemu", qemu, [Guest]);
         foreach (var engine in Engines())
         {
-            var runner = new Runner(EngineChoice.NameOf(engine), Livepatch, ["run", "--stats", "--engine", EngineChoice.NameOf(engine), Guest]);
+            var runner = new Runner(EngineChoice.NameOf(engine), null, [], engine);
             yield return engine == ExecutionEngine.Interpreter ? runner with { Rounds = RoundsInterpreted, Share = InterpretedShare } : runner;
         }
     }
@@ -119,9 +118,21 @@ internal static class GuestSpeed
 
     private static Measurement Run(Runner runner, int kernel, int iterations)
     {
+        if (runner.Program is null) return Run(runner.Engine, kernel, iterations);
         var run = ChildProcess.Run(runner.Program, [.. runner.Arguments, Text(kernel), Text(iterations)]);
         if (run.Status != 0) throw new BadInputException($"{runner.Name}: kernel {kernel}, {iterations} iterations: status {run.Status}: {run.Errors}");
-        return new(run.CpuSeconds, run.Output, runner.Program == Livepatch ? JsonNode.Parse(run.Errors)!["instructions"]!.GetValue<long>() : null);
+        return new(run.CpuSeconds, run.Output, null);
+    }
+
+    private static Measurement Run(ExecutionEngine engine, int kernel, int iterations)
+    {
+        var before = Environment.CpuUsage.TotalTime;
+        using var machine = new SmpMachine(new() { Cpus = 1, Engine = engine, Choices = new SeededChoices(new Seed(1)) });
+        using var output = new MemoryStream();
+        var end = new UserProgram(machine, ProgramImage.Open(Path.Combine(LabFolder.Root, Guest)), [Text(kernel), Text(iterations)], output, Stream.Null).Run();
+        var seconds = (Environment.CpuUsage.TotalTime - before).TotalSeconds;
+        if (end.Status != 0) throw new BadInputException($"{EngineChoice.NameOf(engine)}: kernel {kernel}, {iterations} iterations: {end.Message}");
+        return new(seconds, Encoding.ASCII.GetString(output.ToArray()), machine.Cpus[0].RetiredInstructions);
     }
 
     private static string Text(int value) => value.ToString(CultureInfo.InvariantCulture);
