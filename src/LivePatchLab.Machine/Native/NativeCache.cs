@@ -96,6 +96,9 @@ internal sealed unsafe class NativeCache : IDisposable
         return null;
     }
 
+    /// <summary>True where there is a unit for an address, whatever bytes it was made of.</summary>
+    public bool WasTranslated(ulong rip) => _units.TryGetValue(rip, out var units) && units.Count > 0;
+
     /// <summary>A unit at an address that was translated before and whose bytes memory holds again, back in use.</summary>
     public NativeUnit? FindAgain(ulong rip)
     {

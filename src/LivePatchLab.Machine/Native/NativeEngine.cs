@@ -371,7 +371,7 @@ internal sealed unsafe class NativeEngine : IDisposable
         if (IsUntranslatable(rip) || _blocks.IsDirty(rip)) return null;
         if (_cache!.FindAgain(rip) is { } known) return known;
         if (IsHot(rip)) _refusal = _blocks.MayBeDirty(rip) ? NativeStop.Block : NativeStop.Path;
-        else _refusal = NativeStop.Cold;
+        else if (_rest > 0) _refusal = NativeStop.Cold;
         return null;
     }
 
@@ -390,6 +390,13 @@ internal sealed unsafe class NativeEngine : IDisposable
     {
         if (_isEager) return true;
         ref var heat = ref CollectionsMarshal.GetValueRefOrAddDefault(_heat, rip, out _);
+        if (_cache is not null && _cache.WasTranslated(rip))
+        {
+            // It was hot with other bytes: a site that is switched. Nobody rests for it.
+            heat += RefusalInstructions;
+            return heat >= HotInstructions / 16;
+        }
+
         heat += RefusalInstructions + (int)_restGiven;
         if (heat >= (_cache is not null ? HotInstructions : 4 * HotInstructions)) return true;
         _restGiven = Instructions - _instructionsAtRefusal > 8 * _restGiven ? ShortestRest : Math.Min(LongestRest, 2 * _restGiven);
