@@ -117,6 +117,38 @@ public sealed class WildAddressTests
         }
     }
 
+    /// <summary>The same for one that walks there, over what is left unmapped around the window, in steps that touch nothing.</summary>
+    [TranslatorFact]
+    public unsafe void Nothing_is_pushed_to_the_hosts_memory_at_the_end_of_a_long_walk()
+    {
+        using var lone = Walking(ExecutionEngine.Translator, a => a.add(rsp, 1 << 20));
+        lone.Machine.Memory.Map(new((lone.Cpu.Rsp + ((ulong)WarmRounds << 20)) & ~0xfffUL), GuestMemory.PageBytes, LoneCpu.ReadWrite);
+        for (var i = 0; i < 3; i++)
+        {
+            lone.Cpu.Rcx = WarmRounds;
+            lone.Run().ShouldBe(MachineStop.Idle);
+            lone.Start(LoneCpu.Code);
+        }
+
+        byte* own = null;
+        var steps = 50_000UL;
+        for (; own == null && steps < 200_000; steps += own == null ? 1_000UL : 0)
+        {
+            // The host's page where the walk ends, if nothing else is there yet.
+            var wanted = (byte*)(HostAddressOfZero(lone) + ((lone.Cpu.Rsp + (steps << 20) - 8) & ~0xfffUL));
+            var mapped = HostSystem.Map(wanted, GuestMemory.PageBytes, HostSystem.ProtRead | HostSystem.ProtWrite, HostSystem.MapPrivate | HostSystem.MapAnonymous, -1);
+            if (mapped == wanted) own = mapped;
+            else HostSystem.Unmap(mapped, GuestMemory.PageBytes);
+        }
+
+        (own != null).ShouldBeTrue("no such address is free");
+        lone.Cpu.Rcx = steps;
+        lone.Cpu.Rax = Untouched;
+        lone.Run().ShouldBe(MachineStop.Fault);
+        new ReadOnlySpan<byte>(own, GuestMemory.PageBytes).IndexOfAnyExcept((byte)0).ShouldBe(-1);
+        HostSystem.Unmap(own, GuestMemory.PageBytes);
+    }
+
     private static unsafe ulong HostAddressOfZero(LoneCpu lone)
     {
         var native = lone.Machine.Interpreter.Native.ShouldNotBeNull();
@@ -228,19 +260,21 @@ public sealed class WildAddressTests
 
     private static string Walk(ExecutionEngine engine, Action<Assembler> walk)
     {
-        using var lone = new LoneCpu(engine).Load(LoneCpu.Code, a =>
-        {
-            var again = a.CreateLabel();
-            a.mov(ecx, 100_000);
-            a.Label(ref again);
-            walk(a);
-            a.nop();
-            a.dec(ecx);
-            a.jne(again);
-            a.push(rax);
-            a.hlt();
-        }).Start(LoneCpu.Code);
+        using var lone = Walking(engine, walk);
+        lone.Cpu.Rcx = 100_000;
         lone.Run().ShouldBe(MachineStop.Fault);
         return $"{lone.Cpu.Rsp:x} {lone.Traps.ShouldHaveSingleItem()}";
     }
+
+    private static LoneCpu Walking(ExecutionEngine engine, Action<Assembler> walk) => new LoneCpu(engine).Load(LoneCpu.Code, a =>
+    {
+        var again = a.CreateLabel();
+        a.Label(ref again);
+        walk(a);
+        a.nop();
+        a.dec(ecx);
+        a.jne(again);
+        a.push(rax);
+        a.hlt();
+    }).Start(LoneCpu.Code);
 }
