@@ -1,14 +1,15 @@
 namespace LivePatchLab.Machine;
 
 /// <summary>
-/// Where indirect jumps and returns of translated code find a unit: by the low 16 bits of the target, the last one entered there wins.
+/// Where indirect jumps and returns of translated code find a unit: by the low 16 bits of the target, the last one entered there wins. Those with too little left for
+/// a unit find precise code by the low 8 bits, for there are few of them: one a turn, at most.
 /// It stands in the lowest 2 GiB of the host's addresses, so that a jump can name it by 32 bits and needs no register for it.
 /// </summary>
 internal sealed unsafe class IndirectTable : IDisposable
 {
-    private const int Entries = 1 << 16;
+    private const int Entries = 1 << 16, PreciseEntries = 1 << 8;
 
-    private const long Bytes = Entries * 8L;
+    private const long Bytes = (Entries + PreciseEntries) * 8L;
 
     private readonly nint* _entries;
     private nint _miss;
@@ -19,6 +20,10 @@ internal sealed unsafe class IndirectTable : IDisposable
     ~IndirectTable() => Free();
 
     public int Address => (int)(nint)_entries;
+
+    public int PreciseAddress => (int)(nint)Precise;
+
+    private nint* Precise => _entries + Entries;
 
     /// <summary>Null where the host has no such addresses left.</summary>
     public static IndirectTable? TryCreate()
@@ -31,7 +36,7 @@ internal sealed unsafe class IndirectTable : IDisposable
     public void Clear(nint miss)
     {
         _miss = miss;
-        new Span<nint>(_entries, Entries).Fill(miss);
+        new Span<nint>(_entries, Entries + PreciseEntries).Fill(miss);
     }
 
     public void Set(ulong target, nint code) => _entries[(ushort)target] = code;
@@ -39,6 +44,13 @@ internal sealed unsafe class IndirectTable : IDisposable
     public void Remove(ulong target, nint code)
     {
         if (_entries[(ushort)target] == code) _entries[(ushort)target] = _miss;
+    }
+
+    public void SetPrecise(ulong target, nint code) => Precise[(byte)target] = code;
+
+    public void RemovePrecise(ulong target, nint code)
+    {
+        if (Precise[(byte)target] == code) Precise[(byte)target] = _miss;
     }
 
     public void Dispose()

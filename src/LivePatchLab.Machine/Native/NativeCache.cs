@@ -144,10 +144,10 @@ internal sealed unsafe class NativeCache : IDisposable
     /// <summary>Has there be precise code at an address where a live unit begins or is paid for; false where there is none.</summary>
     public bool TryMakePrecise(ulong rip)
     {
-        if (HasPrecise(rip) || (LiveAt(rip) is { } unit && TryMakePrecise(unit) && HasPrecise(rip))) return true;
+        if (HasPrecise(rip) || (LiveAt(rip) is { } unit && TryMakePrecise(unit, rip))) return true;
         if (!_lines.TryGetValue((uint)(rip >> LineShift), out var units)) return false;
         foreach (var other in CollectionsMarshal.AsSpan(units))
-            if (other.IsLive && other.PaidAt == rip && TryMakePrecise(other) && HasPrecise(rip)) return true;
+            if (other.IsLive && other.PaidAt.Contains(rip) && TryMakePrecise(other, rip)) return true;
         return false;
     }
 
@@ -167,6 +167,22 @@ internal sealed unsafe class NativeCache : IDisposable
     public void Remember(NativeUnit unit)
     {
         if (TraceBuilder.IsExpectable(unit.Rip)) _indirect.Set(unit.Rip, unit.IndirectEntry);
+    }
+
+    /// <summary>Lets indirect jumps that have less than the slack left find the precise form of an address; false where there is none.</summary>
+    public bool TryRememberPrecise(ulong rip)
+    {
+        if (!TraceBuilder.IsExpectable(rip) || !TryMakePrecise(rip) || _code.Left < SpareBytes) return false;
+        var (_, entry, owner) = _entries[rip];
+        var known = owner!.IndirectPrecise.Find(way => way.Rip == rip);
+        if (known.Entry == 0)
+        {
+            known = (rip, _translator.WriteIndirectEntry(rip, entry));
+            owner.IndirectPrecise.Add(known);
+        }
+
+        _indirect.SetPrecise(rip, known.Entry);
+        return true;
     }
 
     /// <summary>The instruction of the guest's that faulted at an address of the host's.</summary>
@@ -230,25 +246,17 @@ internal sealed unsafe class NativeCache : IDisposable
         TranslatedBytes += code.End - code.Start;
     }
 
-    private bool TryMakePrecise(NativeUnit unit)
+    private bool TryMakePrecise(NativeUnit unit, ulong start)
     {
-        if (unit.Precise is not null)
-        {
-            // Another unit's, of the same code, may have stood in its place and be gone.
-            UsePrecise(unit);
-            return true;
-        }
-
-        if (unit.IsImprecise || _code.Left < SpareBytes) return false;
-        _trace.BuildStraight(unit);
-        if (_trace.Count == 0 || _translator.TranslatePrecise(_trace) is not { } precise)
-        {
-            unit.IsImprecise = true;
-            return false;
-        }
-
+        // Another unit's, of the same code, may have stood in its place and be gone.
+        UsePrecise(unit);
+        if (unit.PreciseStarts.Contains(start)) return HasPrecise(start);
+        if (_code.Left < SpareBytes) return false;
+        unit.PreciseStarts.Add(start);
+        _trace.BuildStraight(unit, start);
+        if (_trace.Count == 0 || _translator.TranslatePrecise(_trace) is not { } precise) return false;
         Note(precise.Code, precise.Entries.Length);
-        unit.Precise = precise.Entries;
+        unit.Precise.AddRange(precise.Entries);
         UsePrecise(unit);
         return true;
     }
@@ -276,7 +284,7 @@ internal sealed unsafe class NativeCache : IDisposable
     /// <summary>What the precise form of another unit entered before is the same code.</summary>
     private void UsePrecise(NativeUnit unit)
     {
-        foreach (var (rip, entry) in unit.Precise ?? [])
+        foreach (var (rip, entry) in CollectionsMarshal.AsSpan(unit.Precise))
         {
             ref var entries = ref CollectionsMarshal.GetValueRefOrAddDefault(_entries, rip, out _);
             if (entries.Precise != 0) continue;
@@ -291,7 +299,8 @@ internal sealed unsafe class NativeCache : IDisposable
         _entries[unit.Rip] = _entries[unit.Rip] with { Unit = 0 };
         Forget(unit.Rip);
         _indirect.Remove(unit.Rip, unit.IndirectEntry);
-        foreach (var (rip, _) in unit.Precise ?? [])
+        foreach (var (rip, entry) in CollectionsMarshal.AsSpan(unit.IndirectPrecise)) _indirect.RemovePrecise(rip, entry);
+        foreach (var (rip, _) in CollectionsMarshal.AsSpan(unit.Precise))
         {
             var entries = _entries[rip];
             if (entries.PreciseOwner == unit) _entries[rip] = entries with { Precise = 0, PreciseOwner = null };

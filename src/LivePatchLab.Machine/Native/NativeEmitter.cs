@@ -118,12 +118,8 @@ internal sealed unsafe class NativeEmitter : CodeWriter
         return Jump();
     }
 
-    /// <summary>JMP rel32 that is taken if RCX is 0.</summary>
-    public byte* JumpIfRcxIsZero()
-    {
-        Bytes(0xe3, 2, 0xeb, 5);
-        return Jump();
-    }
+    /// <summary>JRCXZ rel8 to what has been written at most 126 bytes before.</summary>
+    public void JumpBackIfRcxIsZero(byte* target) => Bytes(0xe3, (byte)checked((sbyte)(target - (_at + 2))));
 
     /// <summary>Has what is written some bytes further on stand at a multiple of the alignment.</summary>
     public void Align(int alignment, int ahead)

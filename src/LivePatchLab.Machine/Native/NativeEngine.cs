@@ -320,6 +320,7 @@ internal sealed unsafe class NativeEngine : IDisposable
         if (CarefulAccess.IsCanonical(cpu->NativeTarget))
         {
             cpu->Rip = cpu->NativeTarget;
+            if (cpu->Budget < UnitTranslator.Slack && _cache!.TryRememberPrecise(cpu->Rip)) return NativeStop.None;
 
             // A place in the middle of a unit, to which another CPU's stop gave an entry, becomes the start of one too: only those are remembered.
             if ((_cache!.LiveAt(cpu->Rip) ?? Again(cpu->Rip)) is { } unit) _cache.Remember(unit);

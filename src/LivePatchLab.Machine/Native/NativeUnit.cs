@@ -57,11 +57,11 @@ internal sealed class NativeUnit(ulong rip, (ulong Start, int Length)[] segments
 
     public bool IsLive { get; set; }
 
-    /// <summary>Instructions that its entry pays for.</summary>
+    /// <summary>Instructions of it.</summary>
     public int Count { get; init; }
 
-    /// <summary>Where its instructions are taken off the budget, behind less than <see cref="UnitTranslator.Slack"/> of them.</summary>
-    public ulong PaidAt { get; init; }
+    /// <summary>Where its instructions are taken off the budget, some at a time: the first behind less than <see cref="UnitTranslator.Slack"/> of them.</summary>
+    public ulong[] PaidAt { get; init; } = [];
 
     /// <summary>The entry of direct jumps, and of the machine: with the slack at least.</summary>
     public nint Entry { get; init; }
@@ -74,11 +74,14 @@ internal sealed class NativeUnit(ulong rip, (ulong Start, int Length)[] segments
     /// <summary>The entry of indirect jumps, which asks whether this is where they want to go.</summary>
     public nint IndirectEntry { get; init; }
 
-    /// <summary>True where no precise form can be made.</summary>
-    public bool IsImprecise { get; set; }
+    /// <summary>Where the straight code begins whose precise form has been made, or cannot be.</summary>
+    public List<ulong> PreciseStarts { get; } = [];
 
     /// <summary>The form in which a CPU can stop and begin anywhere: the entry of each instruction.</summary>
-    public (ulong Rip, nint Entry)[]? Precise { get; set; }
+    public List<(ulong Rip, nint Entry)> Precise { get; } = [];
+
+    /// <summary>The ways of indirect jumps into that, which ask whether this is where they want to go.</summary>
+    public List<(ulong Rip, nint Entry)> IndirectPrecise { get; } = [];
 
     public List<NativeLink> Incoming { get; } = [];
 }

@@ -97,10 +97,10 @@ internal sealed unsafe class TraceBuilder(GuestMemory memory, BlockCache blocks)
         Next = path[0];
     }
 
-    /// <summary>The straight code of a unit, whatever path was executed: what a CPU can stop in. It holds no byte that the unit does not, and so goes with it.</summary>
-    public void BuildStraight(NativeUnit unit)
+    /// <summary>Straight code of a unit, whatever path was executed: what a CPU can stop in. It holds no byte that the unit does not, and so goes with it.</summary>
+    public void BuildStraight(NativeUnit unit, ulong start)
     {
-        Begin(unit.Rip);
+        Begin(start);
         while (Count < LongestStraight && unit.Holds(Next))
         {
             if (!TryAdd()) break;

@@ -136,7 +136,7 @@ internal sealed unsafe partial class UnitTranslator
         if (entry.GoesOnTaken) number ^= 1;
         var target = entry.GoesOnTaken ? entry.Instruction.NextIP : entry.Instruction.NearBranchTarget;
         var isPaid = index >= _paidAt && !_isPrecise;
-        var refund = isPaid ? _count - index - 1 : 0;
+        var refund = isPaid ? EndOfStretch(index) - index - 1 : 0;
         var jump = emitter.JumpIf(number);
         if (isPaid && refund == 0 && _stackStep == 0 && TryEndRound(jump, target)) return;
         if (isPaid && refund == 0 && _stackStep == 0 && _homes.Count == 0)
@@ -253,7 +253,9 @@ internal sealed unsafe partial class UnitTranslator
                     emitter.Land((byte*)tooLittle);
                     emitter.MoveRegister(NativeEmitter.Rcx, NativeEmitter.Scratch);
                     emitter.StoreFrameImmediate(NativeFrame.Rip, (int)rip);
-                    emitter.Jump(memory.Writable(thunks.IndirectMiss));
+                    emitter.Bytes(0x44, 0x0f, 0xb6, 0xf1);                        // movzx r14d, cl
+                    emitter.Bytes(0x42, 0xff, 0x24, 0xf5);                        // jmp [r14 * 8 + table]
+                    emitter.Word32(indirectTable.PreciseAddress);
                 });
             }
 

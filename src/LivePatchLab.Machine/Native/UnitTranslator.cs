@@ -23,9 +23,6 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
     // Direct jumps lead to the start of what a processor fetches at once.
     private const int EntryAlignment = 32, IndirectEntryBytes = 19;
 
-    // Of the budget, which no run has more of than 2^48, these bits are 0 unless it is less than 0.
-    private const byte SignRotation = 48;
-
     private readonly NativeChecks _checks = new();
     private readonly InstructionInfoFactory _factory = new();
     private readonly RegisterHomes _homes = new();
@@ -38,9 +35,8 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
     private ulong _start;
     private bool _isPrecise;
 
-    // Instructions of the unit, and how many of them run before it is paid for.
+    // Instructions of the unit.
     private int _count;
-    private int _paidAt;
 
     // What the guest's RSP is beyond the host's register for it: pushes and pops are added up until somebody asks.
     private int _stackStep;
@@ -61,26 +57,15 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
             _start = rip;
             _homes.Assign(instructions);
             _checks.Plan(instructions, isPrecise: false);
-            var payment = FindPayment(instructions);
-            _paidAt = Math.Max(payment, 0);
+            PlanPayments(instructions);
 
-            // From the table of indirect jumps, with the target in RCX and RCX borrowed.
             emitter.Align(EntryAlignment, IndirectEntryBytes);
-            var indirectEntry = emitter.At;
-            emitter.Lea(NativeEmitter.Rcx, NativeEmitter.Rcx, (int)-(long)rip);
-            var elsewhere = (nint)emitter.JumpUnlessRcxIsZero();
-            _outOfLine.Add(() =>
-            {
-                emitter.Land((byte*)elsewhere);
-                emitter.Lea(NativeEmitter.Rcx, NativeEmitter.Rcx, (int)rip);
-                emitter.Jump(memory.Writable(thunks.IndirectMiss));
-            });
-            emitter.LoadFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
+            var indirectEntry = AskIndirect(rip);
             var entry = emitter.At;
             TakeHomes();
             _roundEntry = emitter.At;
-            if (payment < 0) PayKeepingFlags(rip);
-            var untranslated = TranslateUntil(instructions, payment);
+            if (PaysKeepingFlags) PayKeepingFlags(rip);
+            var untranslated = TranslateUntil(instructions);
             if (untranslated >= 0)
             {
                 // What has no encoding after all is the interpreter's, and the unit ends before it.
@@ -93,7 +78,7 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
             var unit = new NativeUnit(rip, [.. trace.Segments], trace.CopyBytes(), trace.IsCutShort)
             {
                 Count = _count,
-                PaidAt = instructions[_paidAt].Instruction.IP,
+                PaidAt = AddressesOfPayments(instructions),
                 Entry = memory.Executable(entry),
                 Rounds = [.. _rounds],
                 RoundEntry = memory.Executable(_roundEntry),
@@ -120,19 +105,7 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
         for (var i = 0; i < instructions.Length; i++)
         {
             var rip = instructions[i].Instruction.IP;
-            entries[i] = (rip, memory.Executable(emitter.At));
-            _held = -1;
-            emitter.StoreFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
-            emitter.Lea(NativeEmitter.Rcx, NativeEmitter.Budget, Slack);
-            var nothingLeft = (nint)emitter.JumpIfRcxIsZero();
-            _outOfLine.Add(() =>
-            {
-                emitter.Land((byte*)nothingLeft);
-                emitter.LoadFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
-                Leave(NativeExit.Budget, rip);
-            });
-            emitter.LoadFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
-            emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, -1);
+            entries[i] = (rip, memory.Executable((byte*)PayForOne(rip)));
             if (!TryTranslate(instructions, i)) return null;
             SettleStack();
         }
@@ -141,12 +114,39 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
         return (entries, Finish());
     }
 
+    /// <summary>A way from the table of indirect jumps into precise code.</summary>
+    public nint WriteIndirectEntry(ulong rip, nint precise)
+    {
+        Start(isPrecise: true);
+        var entry = AskIndirect(rip);
+        emitter.Jump(memory.Writable(precise));
+        Finish();
+        return memory.Executable(entry);
+    }
+
+    /// <summary>From the table of indirect jumps, with the target in RCX and RCX borrowed: on if it is this one, else out.</summary>
+    private byte* AskIndirect(ulong rip)
+    {
+        var entry = emitter.At;
+        emitter.Lea(NativeEmitter.Rcx, NativeEmitter.Rcx, (int)-(long)rip);
+        var elsewhere = (nint)emitter.JumpUnlessRcxIsZero();
+        _outOfLine.Add(() =>
+        {
+            emitter.Land((byte*)elsewhere);
+            emitter.Lea(NativeEmitter.Rcx, NativeEmitter.Rcx, (int)rip);
+            emitter.Jump(memory.Writable(thunks.IndirectMiss));
+        });
+        emitter.LoadFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
+        return entry;
+    }
+
     private void Start(bool isPrecise)
     {
         _isPrecise = isPrecise;
         _faults.Clear();
         _rounds.Clear();
         _outOfLine.Clear();
+        _waysOut.Clear();
         _homes.Clear();
         _held = -1;
         _stackStep = 0;
@@ -173,73 +173,17 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
         return trace.Length;
     }
 
-    /// <summary>The instruction before which the flags may be lost, and before which there is nothing that leads to unknown places; -1 where there is none.</summary>
-    private static int FindPayment(ReadOnlySpan<TraceInstruction> trace)
-    {
-        for (var i = 0; i < Math.Min(trace.Length, Slack); i++)
-        {
-            ref readonly var entry = ref trace[i];
-            if (NativeFlags.IsKiller(entry.Instruction)) return i;
-            if (entry.Instruction.FlowControl is not (FlowControl.Next or FlowControl.ConditionalBranch or FlowControl.UnconditionalBranch or FlowControl.Call)) return -1;
-        }
-
-        return -1;
-    }
-
     /// <summary>The first instruction that has no translation, or -1.</summary>
-    private int TranslateUntil(ReadOnlySpan<TraceInstruction> instructions, int payment)
+    private int TranslateUntil(ReadOnlySpan<TraceInstruction> instructions)
     {
         for (var i = 0; i < instructions.Length; i++)
         {
-            if (i == payment) PayOverFlags(instructions[i].Instruction.IP);
+            if (_payments.Contains(i)) PayOverFlags(i, instructions[i].Instruction.IP);
             if (!TryTranslate(instructions, i)) return i;
         }
 
         return -1;
     }
-
-    /// <summary>Takes the unit off the budget before an instruction that sets all flags and is sure to run: a CPU that stops here has one left for it.</summary>
-    private void PayOverFlags(ulong rip)
-    {
-        emitter.Subtract(NativeEmitter.Budget, _count);
-        var (tooLittle, refund, step) = ((nint)emitter.JumpIf(NativeEmitter.IfLess), _count - _paidAt, _stackStep);
-        _outOfLine.Add(() =>
-        {
-            emitter.Land((byte*)tooLittle);
-            emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, refund);
-            MoveStack(step);
-            GiveBackHomes();
-            Edge(emitter.Jump(), rip, isPrecise: true);
-        });
-    }
-
-    private void PayKeepingFlags(ulong rip)
-    {
-        var tooLittle = TakeOffBudget(_count);
-        _outOfLine.Add(() =>
-        {
-            emitter.Land((byte*)tooLittle);
-            emitter.LoadFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
-            emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, _count);
-            GiveBackHomes();
-            Edge(emitter.Jump(), rip, isPrecise: true);
-        });
-    }
-
-    /// <summary>Takes instructions off the budget, with all flags and registers as they were; gives the jump, with RCX borrowed, where less than the slack is left.</summary>
-    private nint TakeOffBudget(int count)
-    {
-        emitter.StoreFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
-        if (count != 0) emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, -count);
-        emitter.RotateRight(NativeEmitter.Rcx, NativeEmitter.Budget, SignRotation);
-        emitter.Bytes(0x0f, 0xb7, 0xc9);                                          // movzx ecx, cx
-        var tooLittle = (nint)emitter.JumpUnlessRcxIsZero();
-        emitter.LoadFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
-        return tooLittle;
-    }
-
-    /// <summary>Instructions to be given back where one of the trace has not retired.</summary>
-    private int RefundAt(int index) => _isPrecise ? 1 : index < _paidAt ? -index : _count - index;
 
     private void SettleStack()
     {
@@ -364,7 +308,7 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
         _outOfLine.Add(() =>
         {
             emitter.Land((byte*)tooLittle);
-            emitter.LoadFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
+            emitter.MoveRegister(NativeEmitter.Rcx, NativeEmitter.Scratch);
             Edge(emitter.Jump(), target, isPrecise: true);
         });
     }
