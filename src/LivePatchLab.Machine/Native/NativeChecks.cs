@@ -102,7 +102,7 @@ internal sealed class NativeChecks
             ref readonly var instruction = ref entry.Instruction;
             if (instruction.IsStackInstruction && instruction.Mnemonic != Mnemonic.Leave && !NativeInstructions.IsNothing(instruction)) return true;
             if (instruction.FlowControl != FlowControl.Next || IsStackWritten(instruction)) return false;
-            if (NativeInstructions.MemoryOperand(instruction) >= 0 && instruction.MemoryBase == Register.RSP && instruction.MemoryIndex == Register.None) return true;
+            if (NativeInstructions.MemoryOperand(instruction) >= 0 && !NativeInstructions.IsInSegment(instruction) && instruction.MemoryBase == Register.RSP && instruction.MemoryIndex == Register.None) return true;
         }
 
         return false;
@@ -111,8 +111,14 @@ internal sealed class NativeChecks
     private void AskForOperand(in Instruction instruction, int at)
     {
         if (NativeInstructions.MemoryOperand(instruction) < 0) return;
-        var (@base, index) = (NativeInstructions.Number(instruction.MemoryBase), NativeInstructions.Number(instruction.MemoryIndex));
+        if (NativeInstructions.IsInSegment(instruction))
+        {
+            // Another CPU has another base, and tells nothing about the registers.
+            _checks[at].Add(new(AddressQuestion.Sum, -1));
+            return;
+        }
 
+        var (@base, index) = (NativeInstructions.Number(instruction.MemoryBase), NativeInstructions.Number(instruction.MemoryIndex));
         var (isBaseKnown, isIndexKnown) = (@base < 0 || IsKnown(@base), index < 0 || IsKnown(index));
         if (isIndexKnown)
         {

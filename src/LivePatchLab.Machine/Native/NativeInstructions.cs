@@ -4,7 +4,7 @@ namespace LivePatchLab.Machine;
 
 /// <summary>
 /// Which instructions are translated. All others leave translated code and are interpreted: system instructions, strings, far branches,
-/// whatever takes its address from FS or GS or has a 32-bit address, bit strings, and those whose stack operand is not of 64 bits.
+/// whatever has a 32-bit address, bit strings, operands in FS or GS beside R13 to R15, and those whose stack operand is not of 64 bits.
 /// </summary>
 internal static class NativeInstructions
 {
@@ -61,6 +61,9 @@ internal static class NativeInstructions
         return -1;
     }
 
+    /// <summary>True where a base of the guest's belongs to the address that is accessed.</summary>
+    public static bool IsInSegment(in Instruction instruction) => instruction.MemorySegment is Register.FS or Register.GS && MemoryOperand(instruction) >= 0;
+
     /// <summary>0 … 15 as the encoding numbers them; -1 for none and for RIP.</summary>
     public static int Number(Register register) => register.IsGPR64() ? register - Register.RAX : register.IsGPR() ? register.GetFullRegister() - Register.RAX : -1;
 
@@ -77,11 +80,19 @@ internal static class NativeInstructions
         var hasMemory = false;
         for (var i = 0; i < instruction.OpCount; i++) hasMemory |= instruction.GetOpKind(i) == OpKind.Memory;
         if (!hasMemory) return true;
-        if (instruction.Mnemonic != Mnemonic.Lea && instruction.MemorySegment is Register.FS or Register.GS) return false;
+        if (IsInSegment(instruction) && (UsesFrame(instruction) || !Plain.Contains(instruction.Mnemonic))) return false;
         if (instruction.IsIPRelativeMemoryOperand) return instruction.MemoryBase == Register.RIP && IsDisplacement((long)instruction.IPRelativeMemoryAddress);
         if (instruction.MemoryBase.IsGPR32() || instruction.MemoryIndex.IsGPR32()) return false;
         if (instruction.MemoryBase == Register.None && instruction.MemoryIndex == Register.None && instruction.MemoryDisplSize == 4) return false;
         return IsDisplacement((long)instruction.MemoryDisplacement64);
+    }
+
+    /// <summary>True with one of the registers for which the host's are not sure to suffice.</summary>
+    private static bool UsesFrame(in Instruction instruction)
+    {
+        var uses = Number(instruction.MemoryBase) >= NativeEmitter.R13 || Number(instruction.MemoryIndex) >= NativeEmitter.R13;
+        for (var i = 0; i < instruction.OpCount; i++) uses |= instruction.GetOpKind(i) == OpKind.Register && Number(instruction.GetOpRegister(i)) >= NativeEmitter.R13;
+        return uses;
     }
 
     private static bool IsDisplacement(long value) => value == (int)value;

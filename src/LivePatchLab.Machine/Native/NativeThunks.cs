@@ -122,9 +122,9 @@ internal sealed unsafe class NativeThunks
     }
 
     /// <summary>Distances of fields from the start of <see cref="CpuState"/>.</summary>
-    private static class CpuFields
+    public static class CpuFields
     {
-        public static readonly int Budget, Rip, FlagA, FlagKind, NativeExit, NativeBorrowed, NativeTarget, NativeDisplaced;
+        public static readonly int Budget, Rip, FlagA, FlagKind, FsBase, GsBase, NativeExit, NativeBorrowed, NativeTarget, NativeDisplaced;
 
         static CpuFields()
         {
@@ -134,6 +134,8 @@ internal sealed unsafe class NativeThunks
             Rip = (int)((byte*)&state.Rip - start);
             FlagA = (int)((byte*)&state.FlagA - start);
             FlagKind = (int)((byte*)&state.FlagKind - start);
+            FsBase = (int)((byte*)&state.FsBase - start);
+            GsBase = (int)((byte*)&state.GsBase - start);
             NativeExit = (int)((byte*)&state.NativeExit - start);
             NativeBorrowed = (int)((byte*)&state.NativeBorrowed - start);
             NativeTarget = (int)((byte*)&state.NativeTarget - start);

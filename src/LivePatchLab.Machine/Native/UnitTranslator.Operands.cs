@@ -33,9 +33,15 @@ internal sealed unsafe partial class UnitTranslator
         return emitter.TryEncode(load);
     }
 
-    /// <summary>The address of the memory operand, of a base and an index or an index alone, to the scratch register.</summary>
+    /// <summary>The address of the memory operand, of a base and an index or an index alone or in a segment, to the scratch register.</summary>
     private void LoadAddress(in Instruction instruction)
     {
+        if (NativeInstructions.IsInSegment(instruction))
+        {
+            LoadAddressInSegment(instruction);
+            return;
+        }
+
         var (@base, index) = (instruction.MemoryBase, instruction.MemoryIndex);
         var isBaseInFrame = @base != Register.None && _homes.IsInFrame(NativeInstructions.Number(@base));
         var first = isBaseInFrame ? @base : _homes.IsInFrame(NativeInstructions.Number(index)) ? index : Register.None;
@@ -55,6 +61,7 @@ internal sealed unsafe partial class UnitTranslator
 
     private bool TryOrdinary(in Instruction instruction, int refund)
     {
+        if (NativeInstructions.IsInSegment(instruction)) return TryInSegment(instruction, refund);
         var host = instruction;
         var memoryOperand = -1;
         for (var i = 0; i < instruction.OpCount; i++)
