@@ -49,6 +49,9 @@ public sealed record MachineOptions
     /// <summary>How long an address is interpreted under <see cref="ExecutionEngine.Auto"/> before it is translated, in instructions; less than the usual is for tests of the change from one to the other.</summary>
     internal int HotInstructions { get; init; } = HotInstructionsUsual;
 
+    /// <summary>How long a turn is of a CPU with nobody to wait for, in cycles: so that <see cref="SmpMachine.Run"/> still looks at its cancellation now and then.</summary>
+    internal long LoneTurnCycles { get; init; } = 10_000_000;
+
     /// <summary>
     /// The most cycles by which a CPU may run ahead of the one furthest behind; how many it is each time is asked of chance. No
     /// signal between CPUs travels faster than an IPI, so a quantum below its latency lands every IPI in time.

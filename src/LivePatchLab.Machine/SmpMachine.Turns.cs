@@ -6,9 +6,6 @@ namespace LivePatchLab.Machine;
 /// <summary>Whose turn it is, and for how long.</summary>
 public sealed unsafe partial class SmpMachine
 {
-    /// <summary>So that a CPU with nobody to wait for still lets <see cref="Run"/> look at its cancellation now and then.</summary>
-    private const long LoneRunCyclesMax = 10_000_000;
-
     /// <summary>Turns between one look at what can only change in other turns than these, and the next.</summary>
     private const int PlainTurnsMax = 64;
 
@@ -16,6 +13,7 @@ public sealed unsafe partial class SmpMachine
 
     private readonly ReadyQueue _ready;
     private readonly int _quantumCyclesMax;
+    private readonly long _loneTurnCycles;
     private int _running = NoCpu;
     private int _runningQuantumCycles = 1;
 
@@ -82,7 +80,7 @@ public sealed unsafe partial class SmpMachine
         if (_ready.IsEmpty)
         {
             _runningQuantumCycles = 1;
-            RunLimitCycles = Math.Min(clockLimitCycles, clock + LoneRunCyclesMax);
+            RunLimitCycles = Math.Min(clockLimitCycles, clock + _loneTurnCycles);
             return;
         }
 

@@ -54,6 +54,7 @@ public sealed unsafe partial class SmpMachine : IDisposable
         MemoryOrder = options.MemoryOrder;
         InstructionCycles = Costs.Instruction.Cycles;
         _quantumCyclesMax = options.QuantumCyclesMax;
+        _loneTurnCycles = options.LoneTurnCycles;
         Memory = new(isShared: Engine != ExecutionEngine.Interpreter);
         Versions = new(Memory, Fetch, Choices, options.Cpus, new CpuProgress(this));
         Interpreter = new(Memory, Versions);
