@@ -52,6 +52,37 @@ public sealed class ManyVariantsTests
         for (var i = 0; i < 20 * Contents; i++) Execute(lone, i * 37 % Contents, isPlain: i % 3 == 0, at: LoneCpu.Code + (i % 2 * 16));
     }
 
+    [TranslatorFact]
+    public void What_could_not_be_translated_is_once_other_bytes_stand_there()
+    {
+        const int Rounds = 10_000;
+        using var lone = new LoneCpu(ExecutionEngine.Translator).Load(LoneCpu.Code, a =>
+        {
+            var again = a.CreateLabel();
+            a.Label(ref again);
+            a.cld();
+            a.dec(ecx);
+            a.jne(again);
+            a.hlt();
+        });
+        var before = 0L;
+        long NativeOfARun()
+        {
+            lone.Start(LoneCpu.Code);
+            lone.Cpu.Rcx = Rounds;
+            lone.Run().ShouldBe(MachineStop.Idle);
+            var native = lone.Machine.EngineStatistics.NativeInstructions - before;
+            before += native;
+            return native;
+        }
+
+        NativeOfARun().ShouldBeLessThan(Rounds);
+        lone.Machine.TryStoreCode(lone.Cpu, LoneCpu.Code, [0x90]).ShouldBeTrue();
+        NativeOfARun().ShouldBeGreaterThan(2 * Rounds);
+        lone.Machine.TryStoreCode(lone.Cpu, LoneCpu.Code, [0xfc]).ShouldBeTrue();
+        NativeOfARun().ShouldBeLessThan(Rounds);
+    }
+
     private static (long Blocks, long Singles) Decoded(LoneCpu lone) => (lone.Machine.Interpreter.DecodedBlocks, lone.Machine.Interpreter.DecodedSingles);
 
     private static (long Translated, long FoundAgain) Translated(LoneCpu lone)
