@@ -33,6 +33,9 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
 
     private readonly PathPlaces _places = new();
 
+    /// <summary>The transitions of the stack, likewise: an execution that begins as the one before it needs no more of the nodes.</summary>
+    private Transition[] _way = new Transition[64];
+
     /// <summary>Where on the path each actor has done something last, and how many places of the path that takes in.</summary>
     private readonly int[] _lastOf = new int[DepthFirstNode.ActorsMax];
     private int _entered;
@@ -72,7 +75,7 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
         }
 
         _position = 0;
-        transition = _stack[++_depth].Transition;
+        transition = _way[++_depth];
         return true;
     }
 
@@ -100,6 +103,8 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
         node.Choose(first);
         if (!reduces) node.WantAll();
         _stack.Add(node);
+        if (_depth == _way.Length) Array.Resize(ref _way, 2 * _depth);
+        _way[_depth] = enabled[first];
         return first;
     }
 
@@ -216,6 +221,7 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
             if (last.TryNextAnswer() || last.TryNextTransition())
             {
                 _known = _stack.Count - 1;
+                _way[_known] = last.Transition;
                 LeavePath(_known);
                 return true;
             }
