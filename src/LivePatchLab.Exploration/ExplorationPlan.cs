@@ -75,13 +75,13 @@ public sealed record ExplorationPlan
         var started = Stopwatch.GetTimestamp();
         var outcome = new Searcher(MakeScenario, Model, Strategy, Seed, ExecutionsMax).Run(cancellation, progress);
         var searchSeconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
-        using var machine = new ScenarioMachine(MakeScenario(), Model) { ForgetsStores = Strategy.IsRandom };
-        var counterexample = outcome.Violating is { } found ? Explain(machine, found, outcome) : null;
+        var scenario = MakeScenario();
+        var counterexample = outcome.Violating is { } found ? Explain(scenario, found, outcome) : null;
         var control = counterexample is null && MakeControl is not null ? (this with { MakeScenario = MakeControl, MakeControl = null }).Run(cancellation, progress) : null;
         var (verdict, reason) = Judge(outcome, control);
         return new()
         {
-            Scenario = MakeScenario().Name,
+            Scenario = scenario.Name,
             Model = Model,
             Strategy = Strategy.Name,
             Verdict = verdict,
@@ -89,10 +89,10 @@ public sealed record ExplorationPlan
             Transitions = outcome.Transitions,
             IsExhaustive = outcome.IsComplete && outcome.CutOff == 0,
             Bound = BoundOf(outcome),
-            Checked = machine.Checked,
+            Checked = scenario.CheckedUnder(Model),
             Counterexample = counterexample,
             Control = control,
-            NotProven = [.. NotProvenBy(outcome, machine)],
+            NotProven = [.. NotProvenBy(outcome, scenario)],
             Reason = reason,
             HostSeconds = searchSeconds,
         };
@@ -110,9 +110,12 @@ public sealed record ExplorationPlan
     /// <summary>The same, from the text of a decision list.</summary>
     public Counterexample? Replay(string decisions) => Replay(DecisionList.Parse(decisions));
 
-    private Counterexample? Explain(ScenarioMachine machine, DecisionList found, SearchOutcome outcome)
-        => Tell(machine, new Shrinking(machine).Shrink(found), outcome.Executions, Strategy.IsRandom ? Seed.Derive((ulong)outcome.Ordinal) : null)
+    private Counterexample Explain(Scenario scenario, DecisionList found, SearchOutcome outcome)
+    {
+        using var machine = new ScenarioMachine(scenario, Model) { ForgetsStores = Strategy.IsRandom };
+        return Tell(machine, new Shrinking(machine).Shrink(found), outcome.Executions, Strategy.IsRandom ? Seed.Derive((ulong)outcome.Ordinal) : null)
             ?? throw new InvalidOperationException($"a violating run does not violate when it is run again: {found}");
+    }
 
     private Counterexample? Tell(ScenarioMachine machine, DecisionList decisions, long executions, Seed? seed)
     {
@@ -152,11 +155,11 @@ public sealed record ExplorationPlan
             ? string.Create(CultureInfo.InvariantCulture, $"stopped after {outcome.Executions:N0} executions")
             : Strategy.IsRandom ? string.Create(CultureInfo.InvariantCulture, $"{outcome.Executions:N0} {outcome.Bound}") : outcome.Bound;
 
-    private IEnumerable<string> NotProvenBy(SearchOutcome outcome, ScenarioMachine machine)
+    private IEnumerable<string> NotProvenBy(SearchOutcome outcome, Scenario scenario)
     {
         if (outcome.Violating is not null) yield break;
-        yield return $"Anything beyond this scenario: {machine.Machine.Cpus.Count} CPUs, {Model.Name}, and the programs that they run in it.";
-        var unchecked_ = (Invariants)((1 << InvariantNames.Count) - 1) & ~machine.Checked;
+        yield return $"Anything beyond this scenario: {scenario.Cpus} CPUs, {Model.Name}, and the programs that they run in it.";
+        var unchecked_ = (Invariants)((1 << InvariantNames.Count) - 1) & ~scenario.CheckedUnder(Model);
         if (unchecked_ != Invariants.None) yield return $"What was not checked: {unchecked_.Show()}.";
         if (Strategy.IsRandom) yield return "Executions whose seeds were not drawn.";
         else if (Strategy is DelayBounded) yield return $"Executions beyond the bound: {outcome.Bound}.";

@@ -50,7 +50,9 @@ public sealed class PatchScenario : Scenario
     public override void Begin(ScenarioRun run)
     {
         var machine = run.Machine;
-        foreach (var (address, old, @new) in _program.Sites) run.AddSite(new(address, old, @new));
+        var sites = run.Kept as PatchSite[] ?? [.. _program.Sites.Select(site => new PatchSite(site.Address, site.Old, site.New))];
+        run.Kept = sites;
+        run.AddAgain(sites);
         machine.SystemCall = Done;
         var patcher = _protocol.Attach(run.Kernel);
         if (Shape.UserMode != UserModeEntry.None) DeferredSync.In(run.Kernel);

@@ -12,18 +12,25 @@ public sealed class ScenarioRun
     private readonly List<ForeignInt3> _foreignInt3s = [];
     private readonly List<(Cpu Cpu, int Least, int Most)> _expectedEffects = [];
     private readonly GuestAddress?[] _trappedLast;
+    private readonly PatchedMark _patchedMark;
+    private readonly PatchContext _context;
+    private PatchSite[] _siteArray = [];
+    private bool _isContextInUse;
 
     internal ScenarioRun(SmpMachine machine)
     {
         Machine = machine;
         CpuArray = [.. machine.Cpus];
         _trappedLast = new GuestAddress?[machine.Cpus.Count];
+        _patchedMark = new(this);
+        Kernel = new(machine);
+        _context = new(Kernel, machine.Cpus[0]);
     }
 
     public SmpMachine Machine { get; }
 
-    /// <summary>This execution's own, with nothing registered yet when it begins.</summary>
-    public LinuxKernel Kernel { get; private set; } = null!;
+    /// <summary>It has booted just now when an execution begins, with nothing registered yet.</summary>
+    public LinuxKernel Kernel { get; }
 
     /// <summary>What is patched. The checkers look here.</summary>
     public IReadOnlyList<PatchSite> Sites => _sites;
@@ -50,8 +57,24 @@ public sealed class ScenarioRun
 
     internal Action? Patched { get; set; }
 
+    /// <summary>What the scenario has made for its first execution, and puts back in place for each other.</summary>
+    internal object? Kept { get; set; }
+
+    /// <summary>The sites for a patcher: the same array in every execution that has the same ones.</summary>
+    private PatchSite[] SiteArray => _siteArray.AsSpan().SequenceEqual(SiteSpan) ? _siteArray : _siteArray = [.. _sites];
+
     /// <summary>Names the sites of this execution.</summary>
     public void AddSite(PatchSite site) => _sites.Add(site);
+
+    /// <summary>Names sites that were named in another execution, as they were then before anything was done to them.</summary>
+    internal void AddAgain(PatchSite[] sites)
+    {
+        foreach (var site in sites)
+        {
+            (site.IsFinished, site.Guard) = (false, default);
+            _sites.Add(site);
+        }
+    }
 
     /// <summary>Names an INT3 that is not the patcher's; its owner's handler is the scenario's affair.</summary>
     public ForeignInt3 AddForeignInt3(GuestAddress address, string owner, Func<int> hits)
@@ -65,14 +88,15 @@ public sealed class ScenarioRun
     public void ExpectEffects(Cpu cpu, int least, int most) => _expectedEffects.Add((cpu, least, most));
 
     /// <summary>A step, for the end of a patcher's routine: it has returned, and from now on only the new code may be seen.</summary>
-    public KernelStep MarkPatched() => new PatchedMark(this);
+    public KernelStep MarkPatched() => _patchedMark;
 
     /// <summary>The routine of a patcher on CPU 0: all sites of this execution by one protocol, under text_mutex, and then it has returned.</summary>
     public IEnumerable<KernelStep> Patch(IPatcher patcher)
     {
-        var context = new PatchContext(Kernel, Machine.Cpus[0]);
+        var context = _isContextInUse ? new PatchContext(Kernel, Machine.Cpus[0]) : _context;
+        _isContextInUse = true;
         yield return context.TextMutex.Acquire();
-        yield return KernelStep.Call(patcher.Apply(context, Sites));
+        yield return KernelStep.Call(patcher.Apply(context, SiteArray));
         HasFailed = context.Failure is not null;
         yield return MarkPatched();
         yield return context.TextMutex.Release();
@@ -102,7 +126,9 @@ public sealed class ScenarioRun
 
     internal void Restart()
     {
-        Kernel = new(Machine);
+        Kernel.Restart();
+        _context.Failure = null;
+        _isContextInUse = false;
         _sites.Clear();
         _foreignInt3s.Clear();
         _expectedEffects.Clear();

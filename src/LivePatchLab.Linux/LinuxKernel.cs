@@ -13,10 +13,19 @@ public sealed class LinuxKernel
     /// <summary>Few: a search makes a kernel for every execution, and asks for one or two.</summary>
     private readonly List<(Type Kind, object Variables)> _globals = [];
 
+    /// <summary>Those of before this boot that can be used again.</summary>
+    private readonly List<(Type Kind, IKernelGlobals Variables)> _kept = [];
+    private readonly FaultInjection _faults = new();
+    private readonly TrapHandler _doInt3;
+    private readonly Delay _entry;
+
     public LinuxKernel(SmpMachine machine)
     {
         Machine = machine;
-        machine.SetTrapHandler(TrapVector.Breakpoint, DoInt3);
+        Faults = _faults;
+        _doInt3 = DoInt3;
+        _entry = new(machine.Costs.BreakpointHandler, "do_int3");
+        machine.SetTrapHandler(TrapVector.Breakpoint, _doInt3);
     }
 
     public SmpMachine Machine { get; }
@@ -24,7 +33,7 @@ public sealed class LinuxKernel
     /// <summary>Serialises all who change kernel text (kernel/extable.c).</summary>
     public KernelLock TextMutex { get; } = new("text_mutex");
 
-    public FaultInjection Faults { get; set; } = new();
+    public FaultInjection Faults { get; set; }
 
     /// <summary>Rounds in which every CPU was made to serialise.</summary>
     public long SyncRounds { get; internal set; }
@@ -46,10 +55,32 @@ public sealed class LinuxKernel
         where T : class
     {
         if (GlobalsOrNull<T>() is { } globals) return globals;
-        var made = make(this);
+        var made = KeptOrNull<T>() ?? make(this);
+        (made as IKernelGlobals)?.Boot(this);
         if (GlobalsOrNull<T>() is not null) throw new InvalidOperationException($"the making of {typeof(T).Name} has made another one");
         _globals.Add((typeof(T), made));
         return made;
+    }
+
+    /// <summary>
+    /// Boots again, on its machine that was brought back to where it was before: nothing is registered, nothing has happened. Whatever belongs to the time before,
+    /// steps and routines among it, is not to be used any more; <see cref="IKernelGlobals"/> are, once they are asked for.
+    /// </summary>
+    public void Restart()
+    {
+        foreach (var (kind, variables) in _globals)
+            if (variables is IKernelGlobals kept && !IsKept(kind)) _kept.Add((kind, kept));
+        _globals.Clear();
+        _int3Handlers.Clear();
+        TextMutex.Restart();
+        Faults = _faults;
+        _faults.Restart();
+        SyncRounds = 0;
+        TextBytesWritten = 0;
+        Bug = null;
+        BugKind = default;
+        UseAfterReturn = null;
+        Machine.SetTrapHandler(TrapVector.Breakpoint, _doInt3);
     }
 
     /// <summary>Asks a handler about every #BP, after those that were registered before it.</summary>
@@ -76,6 +107,21 @@ public sealed class LinuxKernel
         return new StopRun($"BUG: {what}");
     }
 
+    private bool IsKept(Type kind)
+    {
+        foreach (var (known, _) in _kept)
+            if (known == kind) return true;
+        return false;
+    }
+
+    private T? KeptOrNull<T>()
+        where T : class
+    {
+        foreach (var (kind, variables) in _kept)
+            if (kind == typeof(T)) return (T)variables;
+        return null;
+    }
+
     internal bool StoreText(Cpu cpu, GuestAddress address, ReadOnlySpan<byte> bytes)
     {
         if (!cpu.Machine.TryStoreCode(cpu, address, bytes)) return false;
@@ -86,7 +132,7 @@ public sealed class LinuxKernel
     /// <summary>do_int3() of arch/x86/kernel/traps.c, v3.12: asks one handler after the other; the CPU dies of what nobody consumes.</summary>
     private IEnumerable<KernelStep> DoInt3(Cpu cpu, TrapFrame regs)
     {
-        yield return new Delay(Machine.Costs.BreakpointHandler, "do_int3");
+        yield return _entry;
         foreach (var handler in _int3Handlers)
         {
             yield return KernelStep.Call(handler(cpu, regs));

@@ -76,15 +76,13 @@ public sealed unsafe partial class SmpMachine
     public void CollectTransitions(List<Transition> into)
     {
         // Into a span: this is done before every transition, and there are mostly two.
-        var count = 0;
-        foreach (var cpu in _cpus)
-        {
-            CollectionsMarshal.SetCount(into, count + cpu.TransitionsMax);
-            count += cpu.CollectTransitions(CollectionsMarshal.AsSpan(into)[count..]);
-        }
-
+        var (count, most) = (0, 0);
+        foreach (var cpu in _cpus) most += cpu.TransitionsMax;
+        CollectionsMarshal.SetCount(into, most);
+        var span = CollectionsMarshal.AsSpan(into);
+        foreach (var cpu in _cpus) count += cpu.CollectTransitions(span[count..]);
         CollectionsMarshal.SetCount(into, count);
-        if (_hasArmed && into.Count > 1) MoveOptionalsBack(into);
+        if (_hasArmed && count > 1) MoveOptionalsBack(into);
     }
 
     /// <summary>True when this is one of the things that can be done next: what <see cref="CollectTransitions"/> would say, for less.</summary>

@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-
 namespace LivePatchLab.Machine;
 
 /// <summary>How a call of <see cref="SmpMachine.Run"/> ended.</summary>
@@ -39,6 +37,7 @@ public delegate IEnumerable<KernelStep> TrapHandler(Cpu cpu, TrapFrame frame);
 /// </summary>
 public sealed unsafe partial class SmpMachine : IDisposable
 {
+    private readonly CpuStateMemory _stateMemory;
     private readonly CpuState* _states;
     private readonly Cpu[] _cpus;
     private KernelRoutine? _awaited;
@@ -66,8 +65,8 @@ public sealed unsafe partial class SmpMachine : IDisposable
         Accounts = new(options.Cpus);
         Accounts.Restart(0);
 
-        _states = (CpuState*)NativeMemory.AlignedAlloc((nuint)(options.Cpus * sizeof(CpuState)), 64);
-        NativeMemory.Clear(_states, (nuint)(options.Cpus * sizeof(CpuState)));
+        _stateMemory = new(options.Cpus);
+        _states = _stateMemory.First;
         _cpus = new Cpu[options.Cpus];
         _ready = new(options.Cpus);
         for (var i = 0; i < options.Cpus; i++)
@@ -76,8 +75,6 @@ public sealed unsafe partial class SmpMachine : IDisposable
             _cpus[i] = new(this, new(i), &_states[i]);
         }
     }
-
-    ~SmpMachine() => NativeMemory.AlignedFree(_states);
 
     public IReadOnlyList<Cpu> Cpus => _cpus;
 

@@ -7,17 +7,20 @@ namespace LivePatchLab.Patching;
 /// The global variables that text_poke_bp() and text_poke_bp_list() share, and the #BP handler that reads them: the seed's
 /// bp_int3, bp_patching_in_progress, bp_int3_handler, bp_int3_addr, bp_int3_len and bp_int3_is_handled.
 /// </summary>
-public sealed class BreakpointState
+public sealed class BreakpointState : IKernelGlobals
 {
     public const byte Int3 = 0xcc;
 
     private readonly KernelStep _beginPatching;
     private readonly KernelStep _endPatching;
 
+    private readonly Int3Handler _handleInt3;
+
     private BreakpointState()
     {
         _beginPatching = PatchingInProgress.Store(true);
         _endPatching = PatchingInProgress.Store(false);
+        _handleInt3 = PokeInt3Handler.For(this);
     }
 
     /// <summary>The one byte that is written over the first of an instruction.</summary>
@@ -40,12 +43,18 @@ public sealed class BreakpointState
     public int LookupComparisons { get; set; } = 1;
 
     /// <summary>A kernel's own: both functions work on the same variables, and one #BP handler reads them.</summary>
-    public static BreakpointState In(LinuxKernel kernel) => kernel.Globals(_ =>
+    public static BreakpointState In(LinuxKernel kernel) => kernel.Globals(static _ => new BreakpointState());
+
+    public void Boot(LinuxKernel kernel)
     {
-        var state = new BreakpointState();
-        kernel.RegisterInt3Handler(PokeInt3Handler.For(state));
-        return state;
-    });
+        PatchingInProgress.Restart();
+        Handler.Restart();
+        Address.Restart();
+        Length.Restart();
+        IsHandled.Restart();
+        LookupComparisons = 1;
+        kernel.RegisterInt3Handler(_handleInt3);
+    }
 
     /// <summary>The globals of a single site, before anything is written.</summary>
     public IEnumerable<KernelStep> PublishSite(GuestAddress site, int length, GuestAddress handler) => new SitePublication(this).At(site, length, handler);

@@ -16,6 +16,9 @@ public sealed class PatchContext(LinuxKernel kernel, Cpu cpu)
     /// <summary>The CPU that the patcher runs on.</summary>
     public Cpu Cpu { get; } = cpu;
 
+    /// <summary>Steps that a protocol has made for this context and sets anew for each site; null where it has made none.</summary>
+    internal object? SiteSteps { get; set; }
+
     public KernelLock TextMutex => Kernel.TextMutex;
 
     public CostModel Costs => Kernel.Machine.Costs;

@@ -29,23 +29,60 @@ public sealed class TextPokeBp : IPatchProtocol
     public Invariants PromisesUnder(FetchModel model)
         => Promises.OfThreeSyncs(model) | Promises.OfDrainedHandlers(model, Invariants.TrapsAreConsumed) | Invariants.WaitsWithInterruptsOn;
 
-    public IPatcher Attach(LinuxKernel kernel) => new Patcher(BreakpointState.In(kernel));
+    public IPatcher Attach(LinuxKernel kernel) => kernel.Globals(static k => new Patcher(BreakpointState.In(k)));
 
-    private sealed class Patcher(BreakpointState state) : IPatcher
+    /// <summary>A kernel has tens of thousands of sites, and a search has as many kernels: the steps are made once, and set anew for each.</summary>
+    private sealed class SiteSteps
     {
         private static readonly PhaseMark BreakpointMark = new(PhaseBreakpoint), TailMark = new(PhaseTail), FirstByteMark = new(PhaseFirstByte);
+
+        private SiteSteps(BreakpointState state, PatchContext kernel)
+        {
+            State = state;
+            Publication = new(state);
+            (Int3, Tail, First) = (kernel.TextPoke(default, BreakpointState.Int3Opcode), kernel.TextPoke(default, default), kernel.TextPoke(default, default));
+            PutInt3 = KernelStep.Call([kernel.RecordStep, BreakpointMark, .. Publication.Steps, Fence.Write, Int3]);
+            PutTail = KernelStep.Call([kernel.RunSync(), TailMark, Tail]);
+            PutFirst = KernelStep.Call([kernel.RunSync(), FirstByteMark, First]);
+            SyncAndEnd = KernelStep.Call([kernel.RunSync(), state.Retract(), Fence.Write]);
+        }
+
+        public BreakpointState.SitePublication Publication { get; }
+
+        public TextPoke Int3 { get; }
+
+        public TextPoke Tail { get; }
+
+        public TextPoke First { get; }
+
+        public KernelStep PutInt3 { get; }
+
+        public KernelStep PutTail { get; }
+
+        public KernelStep PutFirst { get; }
+
+        public KernelStep SyncAndEnd { get; }
+
+        private BreakpointState State { get; }
+
+        public static SiteSteps Of(BreakpointState state, PatchContext kernel)
+        {
+            if (kernel.SiteSteps is SiteSteps known && known.State == state) return known;
+            var made = new SiteSteps(state, kernel);
+            kernel.SiteSteps = made;
+            return made;
+        }
+    }
+
+    private sealed class Patcher(BreakpointState state) : IPatcher, IKernelGlobals
+    {
+        /// <summary>It has nothing of its own but those variables, which the kernel keeps too.</summary>
+        public void Boot(LinuxKernel kernel) => BreakpointState.In(kernel);
 
         public IEnumerable<KernelStep> Apply(PatchContext kernel, IReadOnlyList<PatchSite> sites)
         {
             kernel.TextMutex.AssertHeld();
-
-            // A kernel has tens of thousands of sites: the steps are made once, and set anew for each.
-            var publication = new BreakpointState.SitePublication(state);
-            TextPoke int3 = kernel.TextPoke(default, BreakpointState.Int3Opcode), tail = kernel.TextPoke(default, default), first = kernel.TextPoke(default, default);
-            var putInt3 = KernelStep.Call([kernel.RecordStep, BreakpointMark, .. publication.Steps, Fence.Write, int3]);
-            var putTail = KernelStep.Call([kernel.RunSync(), TailMark, tail]);
-            var putFirst = KernelStep.Call([kernel.RunSync(), FirstByteMark, first]);
-            var syncAndEnd = KernelStep.Call([kernel.RunSync(), state.Retract(), Fence.Write]);
+            var steps = SiteSteps.Of(state, kernel);
             var done = 0;
             var all = sites as PatchSite[] ?? [.. sites];
             for (var i = 0; i < all.Length; i++)
@@ -59,27 +96,27 @@ public sealed class TextPokeBp : IPatchProtocol
                 }
                 else
                 {
-                    publication.At(site.Address, site.Length, handler: site.Address + site.Length);
-                    int3.At(site.Address, BreakpointState.Int3Opcode);
-                    yield return putInt3;
-                    if (int3.Error != 0)
+                    steps.Publication.At(site.Address, site.Length, handler: site.Address + site.Length);
+                    steps.Int3.At(site.Address, BreakpointState.Int3Opcode);
+                    yield return steps.PutInt3;
+                    if (steps.Int3.Error != 0)
                     {
-                        kernel.Failure = new(int3.Error, PhaseBreakpoint, done, site.Address, Recovered: true);
+                        kernel.Failure = new(steps.Int3.Error, PhaseBreakpoint, done, site.Address, Recovered: true);
                         yield return KernelStep.Call([state.Retract(), Fence.Write]);
                     }
                     else
                     {
                         if (site.Length > 1)
                         {
-                            tail.At(site.Address + 1, opcode.AsMemory(1));
-                            yield return putTail;
-                            if (tail.Error != 0) yield return kernel.Kernel.RaiseBug($"text_poke_bp: the tail of {site.Address} cannot be written");
+                            steps.Tail.At(site.Address + 1, opcode.AsMemory(1));
+                            yield return steps.PutTail;
+                            if (steps.Tail.Error != 0) yield return kernel.Kernel.RaiseBug($"text_poke_bp: the tail of {site.Address} cannot be written");
                         }
 
-                        first.At(site.Address, opcode.AsMemory(0, 1));
-                        yield return putFirst;
-                        if (first.Error != 0) yield return kernel.Kernel.RaiseBug($"text_poke_bp: the first byte of {site.Address} cannot be written");
-                        yield return syncAndEnd;
+                        steps.First.At(site.Address, opcode.AsMemory(0, 1));
+                        yield return steps.PutFirst;
+                        if (steps.First.Error != 0) yield return kernel.Kernel.RaiseBug($"text_poke_bp: the first byte of {site.Address} cannot be written");
+                        yield return steps.SyncAndEnd;
                     }
 
                     if (kernel.Failure is not null || kernel.Kernel.Bug is not null) yield break;

@@ -20,8 +20,8 @@ internal static class ExplorationSpeed
             {
                 var plan = ExplorationPlan.Of(make).Under(FetchModel.SdmWorst).By(strategy).Within(ExecutionsLeast);
 
-                // The runtime compiles again, and better, what it has seen at work for a second or two.
-                Repeat(plan, ExecutionsLeast);
+                // The runtime compiles again, and better, what it has seen at work for some seconds: an exhaustive search is over in a few milliseconds.
+                Repeat(plan, 2 * ExecutionsLeast);
                 var (executions, transitions, seconds, isExhaustive, searches) = Repeat(plan, ExecutionsLeast);
                 var processors = strategy.IsRandom ? Environment.ProcessorCount : 1;
                 table.Add($"{strategy.Name}, {name}", executions, seconds * 1e3, executions / seconds, executions / seconds / processors, (double)transitions / executions, isExhaustive ? 1 : 0, seconds * 1e3 / searches);

@@ -1,23 +1,36 @@
+using LivePatchLab.Linux;
 using LivePatchLab.Machine;
 using LivePatchLab.Patching;
 
 namespace LivePatchLab.Exploration;
 
 /// <summary>A situation's variables where stores go through store buffers.</summary>
-internal sealed class LitmusVariables(LitmusSituation situation)
+internal sealed class LitmusVariables(LitmusSituation situation) : IKernelGlobals
 {
     private readonly Dictionary<string, KernelVariable<long>> _variables = situation.Variables.ToDictionary(v => v.Name, v => new KernelVariable<long>(v.Name, v.Initial));
 
     public KernelVariable<long> Of(string name) => _variables[name];
+
+    public void Boot(LinuxKernel kernel)
+    {
+        foreach (var variable in _variables.Values) variable.Restart();
+    }
 }
 
-/// <summary>The kernel side of one execution: its patchers, its steps, and the #BP handler of those.</summary>
+/// <summary>The kernel side of one execution after the other: its patchers, its steps, and the #BP handler of those.</summary>
 internal sealed class LitmusKernel
 {
     private readonly ScenarioRun _run;
     private readonly LitmusSituation _situation;
     private readonly LitmusLayout _layout;
-    private readonly LitmusVariables _variables;
+    private readonly PatchSite[] _sites;
+
+    /// <summary>By CPU: the sites that its patcher patches.</summary>
+    private readonly PatchSite[]?[] _sitesOf;
+    private readonly PatchContext?[] _contexts;
+    private readonly Func<LinuxKernel, LitmusVariables> _makeVariables;
+    private readonly Int3Handler? _handler;
+    private LitmusVariables _variables = null!;
     private readonly KernelVariable<bool> _patching = new("patching", false);
 
     /// <summary>Counts the stores to code, for handlers that wait for the next.</summary>
@@ -26,29 +39,44 @@ internal sealed class LitmusKernel
     private readonly bool _wakesHandlers;
     private readonly KernelVariable<int> _returned = new("returned", 0);
     private readonly int _returns;
+    private readonly LitmusFault[] _faults;
 
     public LitmusKernel(ScenarioRun run, LitmusSituation situation, LitmusLayout layout)
     {
         _run = run;
         _situation = situation;
         _layout = layout;
-        _variables = run.Kernel.Globals(_ => new LitmusVariables(situation));
+        _sites = [.. layout.Sites.Select(site => new PatchSite(site.Address, site.Old, site.New))];
+        (_sitesOf, _contexts) = (new PatchSite[]?[situation.Cpus], new PatchContext?[situation.Cpus]);
+        _makeVariables = _ => new(situation);
+        _faults = [.. situation.Faults];
         _wakesHandlers = situation.Handler is LitmusHandler.Retry or LitmusHandler.Spin;
         _returns = situation.Programs.Values.Sum(p => p is LitmusPatcher ? 1 : p is LitmusSteps steps ? steps.Steps.Count(s => s is LitmusPlainStep { Kind: LitmusPlainStepKind.Return }) : 0);
-        if (situation.Handler is { } what && situation.Programs.Values.Any(p => p is LitmusSteps)) run.Kernel.RegisterInt3Handler((cpu, regs) => Handle(what, cpu, regs));
+        if (situation.Handler is { } what && situation.Programs.Values.Any(p => p is LitmusSteps)) _handler = (cpu, regs) => Handle(what, cpu, regs);
     }
 
     private bool IsBuffered => _situation.Order != MemoryOrder.SequentiallyConsistent;
+
+    /// <summary>Everything as at the beginning of an execution.</summary>
+    public void Restart()
+    {
+        _run.AddAgain(_sites);
+        foreach (var fault in _faults) _run.Kernel.Faults.Fail(fault.Point, fault.Ordinal, fault.Errno);
+        _variables = _run.Kernel.Globals(_makeVariables);
+        _patching.Restart();
+        _stores.Restart();
+        _returned.Restart();
+        _patchers.Clear();
+        if (_handler is not null) _run.Kernel.RegisterInt3Handler(_handler);
+    }
 
     /// <summary>A protocol of the lab, under text_mutex.</summary>
     public IEnumerable<KernelStep> Patch(Cpu cpu, LitmusPatcher program)
     {
         if (!_patchers.TryGetValue(program.Protocol, out var patcher)) _patchers.Add(program.Protocol, patcher = program.Protocol.Attach(_run.Kernel));
-        var context = new PatchContext(_run.Kernel, cpu);
-        var names = program.Sites.Count > 0 ? program.Sites : [.. _situation.Sites.Select(s => s.Name)];
-        var sites = _run.Sites.Where(s => names.Any(n => _layout[n].Address == s.Address)).ToList();
+        var context = ContextOf(cpu);
         yield return context.TextMutex.Acquire();
-        yield return KernelStep.Call(patcher.Apply(context, sites));
+        yield return KernelStep.Call(patcher.Apply(context, _sitesOf[cpu.Id.Index] ??= SitesOf(program)));
         _run.HasFailed |= context.Failure is not null;
         yield return KernelStep.Call(Returned());
         yield return context.TextMutex.Release();
@@ -57,7 +85,7 @@ internal sealed class LitmusKernel
     /// <summary>Steps as they are written.</summary>
     public IEnumerable<KernelStep> Run(Cpu cpu, LitmusSteps program)
     {
-        var context = new PatchContext(_run.Kernel, cpu);
+        var context = ContextOf(cpu);
         foreach (var step in program.Steps)
         {
             switch (step)
@@ -98,6 +126,17 @@ internal sealed class LitmusKernel
                     break;
             }
         }
+    }
+
+    private PatchSite[] SitesOf(LitmusPatcher program)
+        => program.Sites.Count == 0 ? _sites : [.. _sites.Where(s => program.Sites.Any(n => _layout[n].Address == s.Address))];
+
+    /// <summary>Each CPU runs one program, so each has one context, in every execution the same.</summary>
+    private PatchContext ContextOf(Cpu cpu)
+    {
+        var context = _contexts[cpu.Id.Index] ??= new(_run.Kernel, cpu);
+        context.Failure = null;
+        return context;
     }
 
     /// <summary>What all patchers have done together counts only once the last of them has returned.</summary>

@@ -7,6 +7,7 @@ namespace LivePatchLab.Exploration;
 public sealed class LitmusScenario : Scenario
 {
     private readonly LitmusSituation _situation;
+    private readonly (int Cpu, LitmusProgram Program, GuestAddress? Entry)[] _programs;
     private readonly LitmusLayout _layout;
     private readonly IReadOnlyList<LitmusOutcome> _never;
     private readonly Invariants _keeps;
@@ -30,6 +31,8 @@ public sealed class LitmusScenario : Scenario
         _keeps = keeps;
         _never = never;
         _layout = new(situation);
+        _programs = [.. situation.Programs.Select(p => (p.Key, p.Value, _layout.EntryOf(p.Key)))];
+        Cpus = situation.Cpus;
     }
 
     /// <summary>Looks only for executions that end in an outcome of the test that must be possible: each is reported as if it were forbidden.</summary>
@@ -37,7 +40,7 @@ public sealed class LitmusScenario : Scenario
 
     public override string Name { get; }
 
-    public override int Cpus => _situation.Cpus;
+    public override int Cpus { get; }
 
     public override MemoryOrder MemoryOrder => _situation.Order;
 
@@ -49,13 +52,13 @@ public sealed class LitmusScenario : Scenario
 
     public override void Begin(ScenarioRun run)
     {
-        foreach (var site in _layout.Sites) run.AddSite(new(site.Address, site.Old, site.New));
-        foreach (var fault in _situation.Faults) run.Kernel.Faults.Fail(fault.Point, fault.Ordinal, fault.Errno);
-        var kernel = new LitmusKernel(run, _situation, _layout);
+        var kernel = run.Kept as LitmusKernel ?? new(run, _situation, _layout);
+        run.Kept = kernel;
+        kernel.Restart();
 
         // Interrupts call code of the guest, also on a CPU that runs none itself.
         for (var i = 0; i < Cpus; i++) run.Machine.Cpus[i].Rsp = LitmusLayout.StackOf(i).Value;
-        foreach (var (number, program) in _situation.Programs)
+        foreach (var (number, program, entry) in _programs)
         {
             var cpu = run.Machine.Cpus[number];
             switch (program)
@@ -67,11 +70,12 @@ public sealed class LitmusScenario : Scenario
                     cpu.Start("patcher", kernel.Run(cpu, steps));
                     break;
                 default:
-                    cpu.StartGuest(_layout.EntryOf(number)!.Value, LitmusLayout.StackOf(number));
+                    cpu.StartGuest(entry!.Value, LitmusLayout.StackOf(number));
                     break;
             }
         }
 
+        if (_situation.Interrupts.Count == 0) return;
         foreach (var interrupt in _situation.Interrupts)
             run.Machine.Cpus[interrupt.Cpu].ArmInterrupt(interrupt.IsNmi ? "NMI" : "interrupt", _ => [new CallGuest(_layout.VisitOnce)], interrupt.IsNmi);
     }

@@ -1,3 +1,4 @@
+using System.Numerics;
 using LivePatchLab.Machine;
 
 namespace LivePatchLab.Exploration;
@@ -29,6 +30,11 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
 
     /// <summary>The nodes of the stack in short, side by side: most of them need not be looked at to know that they are no race.</summary>
     private PathEntry[] _path = new PathEntry[64];
+
+    private readonly PathPlaces _places = new();
+
+    /// <summary>The transitions of the stack, likewise: an execution that begins as the one before it needs no more of the nodes.</summary>
+    private Transition[] _way = new Transition[64];
 
     /// <summary>Where on the path each actor has done something last, and how many places of the path that takes in.</summary>
     private readonly int[] _lastOf = new int[DepthFirstNode.ActorsMax];
@@ -69,7 +75,7 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
         }
 
         _position = 0;
-        transition = _stack[++_depth].Transition;
+        transition = _way[++_depth];
         return true;
     }
 
@@ -97,6 +103,8 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
         node.Choose(first);
         if (!reduces) node.WantAll();
         _stack.Add(node);
+        if (_depth == _way.Length) Array.Resize(ref _way, 2 * _depth);
+        _way[_depth] = enabled[first];
         return first;
     }
 
@@ -111,7 +119,8 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
         if (_depth >= _path.Length) Array.Resize(ref _path, 2 * _depth);
         var last = _lastOf[node.Actor];
         FindRaces(node, last);
-        _path[_depth] = new(node.TouchedBits, node.WrittenBits, node.Actor, node.Stamp, node.Releases, last);
+        _path[_depth] = new(node.Actor, node.Stamp, last);
+        _places.Add(_depth, node);
         _lastOf[node.Actor] = _depth;
         _entered = _depth + 1;
     }
@@ -133,6 +142,7 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
     /// <summary>Takes back what was performed from here on.</summary>
     private void LeavePath(int depth)
     {
+        if (_entered > depth) _places.RemoveFrom(depth, _entered);
         while (_entered > depth)
         {
             ref readonly var entry = ref _path[--_entered];
@@ -151,35 +161,56 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
         var isRaceFound = false;
 
         // Clocks hold all that a transition comes after: what one of them holds already has nothing to add to it.
-        var (touched, written) = (node.TouchedBits, node.WrittenBits);
-        var path = _path.AsSpan(0, _depth);
-        for (var i = path.Length - 1; i >= 0; i--)
+        for (var word = (_depth - 1) / PathPlaces.PlacesPerWord; word >= 0 && _depth > 0; word--)
         {
-            ref readonly var entry = ref path[i];
-            if (((entry.Written & touched) | (entry.Touched & written)) == 0 || node.CameAfter(entry.Actor, entry.Stamp)) continue;
-            if (isRaceFound && node.ComesAfter(entry.Actor, entry.Stamp)) continue;
-            var earlier = _stack[i];
-            if (!earlier.ConflictsWith(node)) continue;
-            if (!isRaceFound) isRaceFound = earlier.TryWantInstead(node.Transition, isEnabledLater: node.Acquires && IsReleasedSince(i, node));
-            node.JoinAfter(earlier);
+            for (var left = _places.ConflictsOf(node, word); left != 0;)
+            {
+                var i = TakeLast(ref left, word);
+                ref readonly var entry = ref _path[i];
+                if (node.CameAfter(entry.Actor, entry.Stamp) || (isRaceFound && node.ComesAfter(entry.Actor, entry.Stamp))) continue;
+                var earlier = _stack[i];
+                if (!earlier.ConflictsWith(node)) continue;
+                if (!isRaceFound) isRaceFound = earlier.TryWantInstead(node.Transition, isEnabledLater: node.Acquires && IsReleasedSince(i, node));
+                node.JoinAfter(earlier);
+            }
         }
     }
 
     /// <summary>True when what made a transition possible was done behind a place on the path.</summary>
     private bool IsReleasedSince(int depth, DepthFirstNode node)
     {
-        for (var i = _depth - 1; i > depth; i--)
-            if (_path[i].Releases && _stack[i].ReleasesTo(node)) return true;
+        for (var word = (_depth - 1) / PathPlaces.PlacesPerWord; word >= depth / PathPlaces.PlacesPerWord; word--)
+        {
+            for (var left = _places.ReleasesOf(word); left != 0;)
+            {
+                var i = TakeLast(ref left, word);
+                if (i > depth && _stack[i].ReleasesTo(node)) return true;
+            }
+        }
+
         return false;
     }
 
     private void AcquireReleased(DepthFirstNode node)
     {
-        for (var i = _depth - 1; i >= 0; i--)
+        if (_depth == 0) return;
+        for (var word = (_depth - 1) / PathPlaces.PlacesPerWord; word >= 0; word--)
         {
-            ref readonly var entry = ref _path[i];
-            if (entry.Releases && !node.CameAfter(entry.Actor, entry.Stamp) && _stack[i].ReleasesTo(node)) node.JoinBefore(_stack[i]);
+            for (var left = _places.ReleasesOf(word); left != 0;)
+            {
+                var i = TakeLast(ref left, word);
+                ref readonly var entry = ref _path[i];
+                if (!node.CameAfter(entry.Actor, entry.Stamp) && _stack[i].ReleasesTo(node)) node.JoinBefore(_stack[i]);
+            }
         }
+    }
+
+    /// <summary>The last of the places of a word, which is taken out of them.</summary>
+    private static int TakeLast(ref ulong places, int word)
+    {
+        var last = BitOperations.Log2(places);
+        places ^= 1UL << last;
+        return (word * PathPlaces.PlacesPerWord) + last;
     }
 
     private bool MoveOn()
@@ -190,6 +221,7 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
             if (last.TryNextAnswer() || last.TryNextTransition())
             {
                 _known = _stack.Count - 1;
+                _way[_known] = last.Transition;
                 LeavePath(_known);
                 return true;
             }
@@ -202,11 +234,8 @@ internal sealed class DepthFirstSearch(bool reduces) : ISearch
     }
 
     /// <summary>A node of the stack in short.</summary>
-    /// <param name="Touched">What its transition touched, by <see cref="ThingBits"/>.</param>
-    /// <param name="Written">What it wrote.</param>
-    /// <param name="Actor">Whose it was.</param>
+    /// <param name="Actor">Whose its transition was.</param>
     /// <param name="Stamp">Which of its actor's it was, from 1.</param>
-    /// <param name="Releases">True when it has handed something on.</param>
     /// <param name="Previous">Where its actor had done something before.</param>
-    private readonly record struct PathEntry(ulong Touched, ulong Written, int Actor, int Stamp, bool Releases, int Previous);
+    private readonly record struct PathEntry(int Actor, int Stamp, int Previous);
 }

@@ -98,24 +98,15 @@ internal sealed class DepthFirstNode(ThingBits bits)
         }
     }
 
-    public bool ConflictsWith(DepthFirstNode other) => Things.ConflictWith(other.Things, bits);
+    public bool ConflictsWith(DepthFirstNode other) => MustConflict(other.TouchedBits, other.WrittenBits) || Things.ConflictWith(other.Things, bits);
 
     public void BeginClock(DepthFirstNode? previous, int actors)
     {
         _actors = actors;
-        if (previous is null)
-        {
-            Array.Clear(_clock, 0, actors);
-        }
-        else
-        {
-            // Actors that have come up since then had done nothing yet.
-            previous._clock.AsSpan(0, previous._actors).CopyTo(_clock);
-            Array.Clear(_clock, previous._actors, actors - previous._actors);
-        }
-
-        _clock[Actor]++;
-        _clock.AsSpan(0, actors).CopyTo(_before);
+        // Actors that have come up since then had done nothing yet. There are three or four: copying and clearing spans would take longer.
+        var (known, clock, before) = (previous?._actors ?? 0, _clock, _before);
+        for (var i = 0; i < actors; i++) before[i] = clock[i] = i < known ? previous!._clock[i] : 0;
+        before[Actor] = ++clock[Actor];
     }
 
     public bool ReleasesTo(DepthFirstNode later)
@@ -194,7 +185,10 @@ internal sealed class DepthFirstNode(ThingBits bits)
         return false;
     }
 
-    private bool ConflictsWith(Sleeper sleeper) => Things.ConflictWith(new(sleeper.TouchedBits, sleeper.WrittenBits, sleeper.Accesses), bits);
+    /// <summary>What both touch, and one of them writes, is one thing and no other.</summary>
+    private bool MustConflict(ulong otherTouched, ulong otherWritten) => (((WrittenBits & otherTouched) | (otherWritten & TouchedBits)) & ~bits.Shared) != 0;
+
+    private bool ConflictsWith(Sleeper sleeper) => MustConflict(sleeper.TouchedBits, sleeper.WrittenBits) || Things.ConflictWith(new(sleeper.TouchedBits, sleeper.WrittenBits, sleeper.Accesses), bits);
 
     private bool Sleeps(Transition transition)
     {

@@ -36,6 +36,13 @@ public sealed class FaultInjection
         return this;
     }
 
+    /// <summary>Nothing has been tried, and nothing is to fail.</summary>
+    public void Restart()
+    {
+        _faults = null;
+        Array.Clear(_counts);
+    }
+
     /// <summary>Counts an operation; its injected error, or 0 where it may go on.</summary>
     public int Try(FaultPoint point)
     {

@@ -46,7 +46,8 @@ public sealed class PhaseAccounts
     /// <summary>The same, into the objects of the last account: for a machine that is brought back to its start a million times.</summary>
     internal void Recycle(long clockCycles)
     {
-        _spare.AddRange(_phases);
+        // The first at the end, where it is taken from: the next run mostly enters the same phases in the same order.
+        for (var i = _phases.Count - 1; i >= 0; i--) _spare.Add(_phases[i]);
         Begin(clockCycles);
     }
 
@@ -70,12 +71,11 @@ public sealed class PhaseAccounts
 
     private PhaseAccount? SpareOf(string phase)
     {
-        for (var i = 0; i < _spare.Count; i++)
+        for (var i = _spare.Count - 1; i >= 0; i--)
         {
             var account = _spare[i];
             if (account.Name != phase) continue;
-            _spare[i] = _spare[^1];
-            _spare.RemoveAt(_spare.Count - 1);
+            _spare.RemoveAt(i);
             account.Clear();
             return account;
         }

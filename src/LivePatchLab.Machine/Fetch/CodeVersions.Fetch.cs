@@ -75,6 +75,12 @@ internal sealed unsafe partial class CodeVersions
     /// <summary>The oldest bytes that a CPU may still be given, without asking chance and without changing what it may be given later.</summary>
     public void CopyOldest(CpuId cpu, GuestAddress address, Span<byte> destination)
     {
+        if (_dirtyLines.Count == 0)
+        {
+            new ReadOnlySpan<byte>(_memory.Origin + (long)address.Value, destination.Length).CopyTo(destination);
+            return;
+        }
+
         _isPeek = true;
         Begin(cpu, address, _bounds is null ? 0 : _progress.RetiredBy(cpu));
         for (var i = 0; i < destination.Length; i++)

@@ -153,6 +153,7 @@ internal sealed unsafe partial class CodeVersions : ICodeSource
         if (bytes.IsEmpty) return;
         _newestEpoch++;
         _bounds?.NoteStore(_newestEpoch, guest);
+        _memory.Stored?.Add(address, bytes.Length);
         var clock = _tracksVersions ? _progress.ClockOf(writer) : 0;
         while (!bytes.IsEmpty)
         {

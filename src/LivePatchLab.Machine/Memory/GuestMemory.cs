@@ -34,6 +34,9 @@ public sealed unsafe class GuestMemory : IDisposable
     /// <summary>Told of pages whose permissions are not what they were.</summary>
     internal Action<GuestAddress, long>? PermissionsChanged { get; set; }
 
+    /// <summary>Told of what is written other than by guests' plain stores, for a machine that is brought back; null where none is.</summary>
+    internal StoredLines? Stored { get; set; }
+
     /// <summary>One byte a page, indexed by (uint)guest &gt;&gt; 12: <see cref="PagePermissions"/>, and the bits of <see cref="PageFlag"/>.</summary>
     internal byte* PageFlags { get; private set; }
 
@@ -64,6 +67,7 @@ public sealed unsafe class GuestMemory : IDisposable
         }
 
         PermissionsChanged?.Invoke(first, (long)pages * PageBytes);
+        Stored?.AddAll();
         if (!fresh) return;
         _window.Commit(Origin + (long)first.Value - _window.Start, (long)pages * PageBytes);
         if (permissions.HasFlag(PagePermissions.Execute)) _window.PreferLargePages(Origin + (long)first.Value - _window.Start, (long)pages * PageBytes);
@@ -118,6 +122,7 @@ public sealed unsafe class GuestMemory : IDisposable
     {
         if (!IsMapped(address, bytes.Length)) throw NotMapped(address, bytes.Length);
         bytes.CopyTo(new Span<byte>(Origin + (long)address.Value, bytes.Length));
+        Stored?.Add(address, bytes.Length);
     }
 
     /// <summary>Writes a little-endian 64-bit word as <see cref="Load"/> does.</summary>

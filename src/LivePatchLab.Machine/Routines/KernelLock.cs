@@ -4,6 +4,8 @@ namespace LivePatchLab.Machine;
 public sealed class KernelLock(string name)
 {
     private Queue<(Cpu Cpu, KernelRoutine Routine)>? _waiting;
+    private AcquireLock? _acquire;
+    private ReleaseLock? _release;
     private readonly uint _thing = AccessLog.ThingNamed(name);
 
     public string Name { get; } = name;
@@ -11,11 +13,18 @@ public sealed class KernelLock(string name)
     /// <summary>Who holds the lock, or null.</summary>
     public CpuId? Owner { get; private set; }
 
-    /// <summary>A step that takes the lock.</summary>
-    public KernelStep Acquire() => new AcquireLock(this);
+    /// <summary>A step that takes the lock. May be shared.</summary>
+    public KernelStep Acquire() => _acquire ??= new AcquireLock(this);
 
-    /// <summary>A step that gives it up.</summary>
-    public KernelStep Release() => new ReleaseLock(this);
+    /// <summary>A step that gives it up. May be shared.</summary>
+    public KernelStep Release() => _release ??= new ReleaseLock(this);
+
+    /// <summary>As when it was made, and nobody waits for it: for a kernel that boots again on a machine that was brought back.</summary>
+    public void Restart()
+    {
+        Owner = null;
+        _waiting?.Clear();
+    }
 
     /// <summary>lockdep_assert_held()</summary>
     /// <exception cref="InvalidOperationException">Nobody holds the lock: the calling code is wrong.</exception>

@@ -3,6 +3,7 @@ namespace LivePatchLab.Machine;
 /// <summary>A variable of kernel code that several CPUs share. It is read and written by steps only.</summary>
 public sealed class KernelVariable<T>(string name, T initial)
 {
+    private readonly T _initial = initial;
     private List<(Cpu Cpu, KernelRoutine Routine, Func<T, bool> Until)>? _spinning;
 
     public string Name { get; } = name;
@@ -23,6 +24,13 @@ public sealed class KernelVariable<T>(string name, T initial)
 
     /// <summary>A step that reads the variable again and again until it holds what is wanted.</summary>
     public KernelStep SpinUntil(string what, Func<T, bool> until) => new SpinVariable<T>(this, until, what);
+
+    /// <summary>As when it was made, and nobody waits for it: for a kernel that boots again on a machine that was brought back.</summary>
+    public void Restart()
+    {
+        Value = _initial;
+        _spinning?.Clear();
+    }
 
     /// <summary>A plain store: at once, or through the CPU's store buffer.</summary>
     internal void Store(Cpu writer, T value)
