@@ -339,10 +339,22 @@ internal sealed unsafe class Interpreter : IDisposable
             return null;
         }
 
+        return RunDirty(cpu, ref budget);
+    }
+
+    /// <summary>The instruction at RIP, as the model lets the CPU see it, and those that follow it in dirty lines: whatever is asked about them in between has the same answer.</summary>
+    private Op* RunDirty(CpuState* cpu, ref long budget)
+    {
+        Op* op;
         _modelFetch.Cpu = new CpuId(cpu->CpuIndex);
-        _modelFetch.RetiredInRun = cpu->RunLength - budget;
-        _modelFetch.Begin(cpu->Rip);
-        return RunAlone(cpu, _modelFetch, ref budget);
+        do
+        {
+            _modelFetch.RetiredInRun = cpu->RunLength - budget;
+            _modelFetch.Begin(cpu->Rip);
+            op = RunAlone(cpu, _modelFetch, ref budget);
+        }
+        while (op == null && budget > 0 && cpu->Exit == ExecutionExit.Budget && !SingleStep.IsWanted(cpu) && _cache.IsFetched(cpu->Rip));
+        return op;
     }
 
     /// <summary>

@@ -118,6 +118,17 @@ internal sealed unsafe partial class CodeVersions
 
         var start = (int)(_chunkStart - (long)line.Value);
         var end = start + _chunkBytes;
+
+        // Most of a dirty line is what it always was, and an instruction is fetched by bytes: what has one version is taken at once, where it need not be noted what was seen.
+        if (_bounds is null && history.UntouchedFrom(start) / _chunkBytes is > 0 and var plainChunks)
+        {
+            var plainBytes = plainChunks * _chunkBytes;
+            _chunkEnd = _chunkStart + plainBytes;
+            _standingFrom = Math.Max(_standingFrom, _model.IcacheCoherent ? _fetchEpoch : history.MaintainedBy(_fetchEpoch));
+            new ReadOnlySpan<byte>(_memory.Origin + _chunkStart, plainBytes).CopyTo(_chunk);
+            return;
+        }
+
         if (_isByBlock)
         {
             _sawOlder |= _fetchEpoch < _newestEpoch;
