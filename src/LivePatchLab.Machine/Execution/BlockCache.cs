@@ -111,6 +111,14 @@ internal sealed unsafe class BlockCache : IDisposable
         return null;
     }
 
+    /// <summary>The instruction of a dirty line that memory holds, where it was decoded before and every CPU is given just that.</summary>
+    public SingleOp? KnownUntouched(ulong rip)
+    {
+        foreach (var known in CollectionsMarshal.AsSpan(AddressOf(rip).Singles))
+            if (Stands(rip, known)) return _code.HasOneVersion(new(rip), known.Bytes.Length) ? known : null;
+        return null;
+    }
+
     /// <summary>True when memory holds just this instruction there, and it may be executed.</summary>
     private bool Stands(ulong rip, SingleOp known)
     {

@@ -33,6 +33,23 @@ internal sealed unsafe partial class CodeVersions
     private bool _sawOlder;
     private bool _isPeek;
 
+    public bool HasOneVersion(GuestAddress address, int length)
+    {
+        if (!FetchesCleanPlainly) return false;
+
+        // A version is chosen for a chunk, also where the store has not come to the byte that is fetched.
+        var end = address + length;
+        for (var chunk = address.AlignDown(_chunkBytes); chunk < end;)
+        {
+            var line = chunk.AlignDown(LineBytes);
+            var next = line + LineBytes < end ? line + LineBytes : end;
+            if (_dirtyLines.Find(line) is { } history && history.UntouchedFrom((int)(chunk - line)) < RoundUp(next - line, _chunkBytes) - (chunk - line)) return false;
+            chunk = next;
+        }
+
+        return true;
+    }
+
     public void BeginFetch(CpuId cpu, GuestAddress address, long retiredInRun)
     {
         _isPeek = false;
@@ -84,6 +101,8 @@ internal sealed unsafe partial class CodeVersions
             destination[i] = _chunk[at - _chunkStart];
         }
     }
+
+    private static long RoundUp(long bytes, int chunk) => (bytes + chunk - 1) / chunk * chunk;
 
     private void Begin(CpuId cpu, GuestAddress address, long retired)
     {
