@@ -25,7 +25,7 @@ internal static class PatchedText
     private static ResultTable Measure()
     {
         var table = new ResultTable(
-            "fetch model, engine", "unpatched", "stored to", "loss in percent", "patched", "loss in percent", "instructions a patch", "traps a patch", "without pause", "loss in percent", "instructions a patch", "traps a patch");
+            "fetch model, engine", "unpatched", "stored to", "loss in %", "patched", "its loss in %", "instructions a patch", "traps a patch", "without pause", "its loss", "its instructions", "its traps");
         foreach (var fetch in (FetchModel[])[FetchModel.Ideal, FetchModel.SdmWorst])
         {
             foreach (var engine in EngineChoice.All)
