@@ -46,6 +46,36 @@ public sealed class ObservedRunTests
         Switches(observed: true).ShouldBe(Switches(observed: false));
     }
 
+    [Theory]
+    [InlineData("ideal")]
+    [InlineData("intel-practice")]
+    [InlineData("amd-async")]
+    [InlineData("sdm-worst")]
+    [InlineData("qemu-tcg")]
+    public void Who_looks_at_fetches_from_dirty_lines_changes_nothing_of_what_is_fetched(string fetch)
+    {
+        var fetched = 0;
+        string Patched(ulong seed, bool observed)
+        {
+            using var lab = new LabMachine(new() { Cpus = 8, Sites = 20, Seed = new(seed), Workload = Workload.Running, Fetch = FetchModel.Presets.Single(model => model.Name == fetch), Costs = CostPreset.Unit, QuantumCyclesMax = 200 });
+            if (observed) lab.Machine.Events.DirtyFetched += (_, _, _, _, _) => fetched++;
+            var patcher = Protocols.TextPokeBp.Attach(lab.Kernel);
+            var context = new PatchContext(lab.Kernel, lab.Machine.Cpus[0]);
+            foreach (var site in lab.SitesFor(enable: true))
+            {
+                KernelStep[] steps = [context.TextMutex.Acquire(), KernelStep.Call(patcher.Apply(context, [site])), context.TextMutex.Release()];
+                lab.Machine.Run(lab.Machine.Cpus[0].Start("patch", steps)).ShouldBe(MachineStop.Completed);
+                lab.RunGuests(cycles: 500).ShouldBe(MachineStop.ClockLimit);
+            }
+
+            return $"{lab.Machine.Hash()} {lab.TracerCalls} {lab.Visits}";
+        }
+
+        Patched(seed: 1, observed: false).ShouldBe(Patched(seed: 1, observed: true));
+        Patched(seed: 2, observed: false).ShouldNotBe(Patched(seed: 1, observed: false), "the hash holds what chance decides");
+        if (fetch == "sdm-worst") fetched.ShouldBeGreaterThan(100);
+    }
+
     [Fact]
     public void A_step_that_serves_many_sites_is_recorded_with_the_place_that_it_wrote()
     {

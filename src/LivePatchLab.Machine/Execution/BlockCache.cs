@@ -24,7 +24,7 @@ internal sealed unsafe class BlockCache : IDisposable
 {
     private const int LineShift = 6;
 
-    private const int RecentSingles = 128;
+    private const int RecentSingles = 128, RecentAddresses = 128;
 
     /// <summary>Beyond this all is forgotten and decoded anew.</summary>
     private const long LargestArena = 1L << 30;
@@ -40,6 +40,9 @@ internal sealed unsafe class BlockCache : IDisposable
 
     /// <summary>What was run alone last at an address with these low bits.</summary>
     private readonly (ulong Rip, SingleOp? Single)[] _recentSingles = new (ulong, SingleOp?)[RecentSingles];
+
+    /// <summary>What was asked last of an address with these low bits, for dirty code.</summary>
+    private readonly (ulong Rip, DecodedAddress? Decoded)[] _recentAddresses = new (ulong, DecodedAddress?)[RecentAddresses];
     private readonly Dictionary<uint, List<Block>> _lines = [];
     private readonly List<Block> _blocks = [];
     private OpArena _arena = new();
@@ -88,6 +91,9 @@ internal sealed unsafe class BlockCache : IDisposable
         return known;
     }
 
+    /// <summary>True where <see cref="Find"/> meets <see cref="Obstacle.Dirty"/>.</summary>
+    public bool IsFetched(ulong rip) => MayBeDirty(rip) && AddressOf(rip).Live is null;
+
     /// <summary>The instruction of clean lines that memory holds, where it was decoded before.</summary>
     public SingleOp? KnownSingle(ulong rip)
     {
@@ -105,6 +111,14 @@ internal sealed unsafe class BlockCache : IDisposable
         return null;
     }
 
+    /// <summary>The instruction of a dirty line that memory holds, where it was decoded before and every CPU is given just that.</summary>
+    public SingleOp? KnownUntouched(ulong rip)
+    {
+        foreach (var known in CollectionsMarshal.AsSpan(AddressOf(rip).Singles))
+            if (Stands(rip, known)) return _code.HasOneVersion(new(rip), known.Bytes.Length) ? known : null;
+        return null;
+    }
+
     /// <summary>True when memory holds just this instruction there, and it may be executed.</summary>
     private bool Stands(ulong rip, SingleOp known)
     {
@@ -115,8 +129,7 @@ internal sealed unsafe class BlockCache : IDisposable
     /// <summary>The instruction that <paramref name="fetch"/> was begun for, to be run alone; null when a byte of it cannot be fetched.</summary>
     public SingleOp? FindSingle(ulong rip, InstructionFetch fetch)
     {
-        ref var decoded = ref CollectionsMarshal.GetValueRefOrAddDefault(_addresses, rip, out _);
-        decoded ??= new DecodedAddress();
+        var decoded = AddressOf(rip);
         foreach (var known in CollectionsMarshal.AsSpan(decoded.Singles))
             if (fetch.Matches(known.Bytes)) return known;
 
@@ -207,6 +220,16 @@ internal sealed unsafe class BlockCache : IDisposable
     {
         NativeMemory.Free(JumpCacheEntries);
         JumpCacheEntries = null;
+    }
+
+    private DecodedAddress AddressOf(ulong rip)
+    {
+        ref var recent = ref _recentAddresses[(int)rip & (RecentAddresses - 1)];
+        if (recent.Rip == rip && recent.Decoded is { } known) return known;
+        ref var decoded = ref CollectionsMarshal.GetValueRefOrAddDefault(_addresses, rip, out _);
+        decoded ??= new DecodedAddress();
+        recent = (rip, decoded);
+        return decoded;
     }
 
     /// <summary>The longest block decoded here before whose bytes memory holds again.</summary>
@@ -312,6 +335,7 @@ internal sealed unsafe class BlockCache : IDisposable
     {
         Generation++;
         Array.Clear(_recentSingles);
+        Array.Clear(_recentAddresses);
         _addresses.Clear();
         _lines.Clear();
         _blocks.Clear();

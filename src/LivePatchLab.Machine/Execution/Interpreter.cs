@@ -7,7 +7,7 @@ namespace LivePatchLab.Machine;
 /// position; this loop is where a chain begins and where it ends up when something is not plain: an edge without a target yet,
 /// an access that crosses pages, an instruction in a dirty line, a fault, the end of the budget.
 /// </summary>
-internal sealed unsafe class Interpreter : IDisposable
+internal sealed unsafe partial class Interpreter : IDisposable
 {
     private readonly GuestMemory _memory;
     private readonly ICodeSource _code;
@@ -339,26 +339,21 @@ internal sealed unsafe class Interpreter : IDisposable
             return null;
         }
 
-        _modelFetch.Cpu = new CpuId(cpu->CpuIndex);
-        _modelFetch.RetiredInRun = cpu->RunLength - budget;
-        _modelFetch.Begin(cpu->Rip);
-        return RunAlone(cpu, _modelFetch, ref budget);
+        return RunDirty(cpu, ref budget);
     }
 
     /// <summary>
     /// Runs the one instruction at RIP, with memory reached the careful way. The budget is kept from the handlers, so whatever they
     /// would go on to comes back here at once.
     /// </summary>
-    private Op* RunAlone(CpuState* cpu, InstructionFetch fetch, ref long budget)
+    private Op* RunAlone(CpuState* cpu, InstructionFetch fetch, ref long budget) => TryRunSingle(cpu, fetch, ref budget) ? AfterSingle(cpu) : null;
+
+    private Op* AfterSingle(CpuState* cpu) => cpu->Reason switch
     {
-        if (!TryRunSingle(cpu, fetch, ref budget)) return null;
-        return cpu->Reason switch
-        {
-            LeaveReason.OutOfBudget => cpu->Current,
-            LeaveReason.UnlinkedEdge => FollowEdge(cpu),
-            _ => null,
-        };
-    }
+        LeaveReason.OutOfBudget => cpu->Current,
+        LeaveReason.UnlinkedEdge => FollowEdge(cpu),
+        _ => null,
+    };
 
     /// <summary>The same, without looking for what comes after it; false when RIP says that, and the run's exit why it should end here.</summary>
     private bool TryRunSingle(CpuState* cpu, InstructionFetch fetch, ref long budget)
@@ -398,19 +393,6 @@ internal sealed unsafe class Interpreter : IDisposable
         if (!hasStoredCode) return true;
         SetRipToNext(cpu);
         cpu->Exit = ExecutionExit.CodeStored;
-        return false;
-    }
-
-    /// <summary>An instruction has been fetched through the model; false when it raises an exception in place of being executed.</summary>
-    private bool Admits(CpuState* cpu, ulong rip, SingleOp single)
-    {
-        var observer = FetchObserver;
-        var coherence = _code.EndFetch(single.Bytes, single.IsBranch, isObserved: observer is not null);
-        if (observer is not null && (_cache.IsDirty(rip) || _cache.IsDirty(rip + (ulong)single.Bytes.Length - 1)))
-            observer.OnDirtyFetch(cpu->CpuIndex, new GuestAddress(rip), single.Bytes, coherence);
-        if (_code.FaultOf(coherence) is not { } vector) return true;
-        Traps.Record(cpu, vector);
-        cpu->Exit = ExecutionExit.Trap;
         return false;
     }
 

@@ -33,6 +33,23 @@ internal sealed unsafe partial class CodeVersions
     private bool _sawOlder;
     private bool _isPeek;
 
+    public bool HasOneVersion(GuestAddress address, int length)
+    {
+        if (!FetchesCleanPlainly) return false;
+
+        // A version is chosen for a chunk, also where the store has not come to the byte that is fetched.
+        var end = address + length;
+        for (var chunk = address.AlignDown(_chunkBytes); chunk < end;)
+        {
+            var line = chunk.AlignDown(LineBytes);
+            var next = line + LineBytes < end ? line + LineBytes : end;
+            if (_dirtyLines.Find(line) is { } history && history.UntouchedFrom((int)(chunk - line)) < RoundUp(next - line, _chunkBytes) - (chunk - line)) return false;
+            chunk = next;
+        }
+
+        return true;
+    }
+
     public void BeginFetch(CpuId cpu, GuestAddress address, long retiredInRun)
     {
         _isPeek = false;
@@ -91,6 +108,8 @@ internal sealed unsafe partial class CodeVersions
         }
     }
 
+    private static long RoundUp(long bytes, int chunk) => (bytes + chunk - 1) / chunk * chunk;
+
     private void Begin(CpuId cpu, GuestAddress address, long retired)
     {
         _fetchCpu = cpu.Index;
@@ -124,6 +143,17 @@ internal sealed unsafe partial class CodeVersions
 
         var start = (int)(_chunkStart - (long)line.Value);
         var end = start + _chunkBytes;
+
+        // Most of a dirty line is what it always was, and an instruction is fetched by bytes: what has one version is taken at once, where it need not be noted what was seen.
+        if (_bounds is null && history.UntouchedFrom(start) / _chunkBytes is > 0 and var plainChunks)
+        {
+            var plainBytes = plainChunks * _chunkBytes;
+            _chunkEnd = _chunkStart + plainBytes;
+            _standingFrom = Math.Max(_standingFrom, _model.IcacheCoherent ? _fetchEpoch : history.MaintainedBy(_fetchEpoch));
+            new ReadOnlySpan<byte>(_memory.Origin + _chunkStart, plainBytes).CopyTo(_chunk);
+            return;
+        }
+
         if (_isByBlock)
         {
             _sawOlder |= _fetchEpoch < _newestEpoch;

@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 
 namespace LivePatchLab.Machine;
@@ -13,6 +14,9 @@ internal sealed unsafe class LineHistory
     private CodeStore _only;
     private CodeStore[] _stores = [];
     private int _count;
+
+    // A bit for each byte that has been stored to.
+    private ulong _touched;
 
     // Few lines are ever fetched while they are dirty, and few models have lines maintained.
     private Dictionary<int, long>? _seen;
@@ -37,6 +41,7 @@ internal sealed unsafe class LineHistory
         Line = line;
         _base = Unsafe.ReadUnaligned<Bytes>(bytes);
         _count = 0;
+        _touched = 0;
         if (_seen is { Count: > 0 }) _seen.Clear();
         _maintained?.Clear();
     }
@@ -47,8 +52,12 @@ internal sealed unsafe class LineHistory
     /// <summary>The epoch of the last maintenance up to <paramref name="epoch"/>, or 0.</summary>
     public long MaintainedBy(long epoch) => _maintained?.FindLast(e => e <= epoch) ?? 0;
 
+    /// <summary>How many bytes from <paramref name="start"/> on nobody has stored to: there is one version of them.</summary>
+    public int UntouchedFrom(int start) => Math.Min(LineBytes - start, BitOperations.TrailingZeroCount(_touched >> start));
+
     public void Add(in CodeStore store)
     {
+        _touched |= store.Mask;
         if (_count == 0)
         {
             _only = store;
@@ -147,6 +156,9 @@ internal readonly struct CodeStore
     public long Epoch { get; }
 
     public long ClockCycles { get; }
+
+    /// <summary>A bit for each byte of the line.</summary>
+    public ulong Mask => ((1UL << _length) - 1) << _offset;
 
     public bool Touches(int start, int end) => _offset < end && _offset + _length > start;
 

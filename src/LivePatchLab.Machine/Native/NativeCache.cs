@@ -331,9 +331,9 @@ internal sealed unsafe class NativeCache : IDisposable
             var last = start + (ulong)(length - 1);
             for (var page = start >> 12; page <= last >> 12; page++)
                 if ((_memory.PageFlags[(uint)page & 0xfffff] & (byte)PagePermissions.Execute) == 0) return false;
+            if (!new ReadOnlySpan<byte>(_memory.Origin + (long)start, length).SequenceEqual(unit.Bytes.AsSpan(at, length))) return false;
             for (var line = start >> LineShift; line <= last >> LineShift; line++)
                 if (_blocks.IsDirty(line << LineShift)) return false;
-            if (!new ReadOnlySpan<byte>(_memory.Origin + (long)start, length).SequenceEqual(unit.Bytes.AsSpan(at, length))) return false;
             at += length;
         }
 

@@ -29,6 +29,30 @@ public sealed unsafe class CodeVersionsTests : IDisposable
         versions.DirtyLineCount.ShouldBe(0);
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(8)]
+    public void Bytes_have_one_version_just_where_fetching_them_asks_nothing_of_chance(int chunkBytes)
+    {
+        var choices = new CountedChoices();
+        var versions = With(FetchModel.SdmWorst with { AtomicChunkBytes = chunkBytes }, choices, cpus: 2);
+        versions.Store(new(0), Code + 20, [1, 2, 3]);
+        versions.Store(new(0), Code + 62, [1, 2, 3, 4]);
+        for (var start = 0; start < 130; start++)
+        {
+            for (var length = 1; length <= 15; length++)
+            {
+                var asked = choices.Asked;
+                var bytes = Fetch(versions, 1, Code + start, length);
+                versions.HasOneVersion(Code + start, length).ShouldBe(choices.Asked == asked, $"{length} bytes from {start}");
+                bytes.ShouldAllBe(value => value == 0, "the oldest version of each is what was there first");
+            }
+        }
+
+        choices.Asked.ShouldBeGreaterThan(0);
+        With(FetchModel.QemuTcg, choice: 0, cpus: 2).HasOneVersion(Code, 1).ShouldBeFalse("a captured block takes note of every fetch");
+    }
+
     [Fact]
     public void Thousands_of_lines_become_dirty_in_any_order_and_clean_together_again_and_again()
     {
@@ -251,6 +275,17 @@ public sealed unsafe class CodeVersionsTests : IDisposable
     {
         versions.BeginFetch(new(cpu), address, retiredInRun: 0);
         return [.. Enumerable.Range(0, length).Select(i => (byte)versions.FetchByte(i))];
+    }
+
+    private sealed class CountedChoices : IChoiceSource
+    {
+        public int Asked { get; private set; }
+
+        public int Choose(ChoicePoint point, int alternatives)
+        {
+            Asked++;
+            return 0;
+        }
     }
 
     private sealed class ConstantChoices(int choice) : IChoiceSource
