@@ -2,12 +2,14 @@ namespace LivePatchLab.Machine;
 
 /// <summary>
 /// Where indirect jumps and returns of translated code find a unit: by the low 16 bits of the target, the last one entered there wins. Those with too little left for
-/// a unit find precise code by the low 8 bits, for there are few of them: one a turn, at most.
+/// a unit find precise code by the low 12 bits, for there are few of them: one a turn, at most.
 /// It stands in the lowest 2 GiB of the host's addresses, so that a jump can name it by 32 bits and needs no register for it.
 /// </summary>
 internal sealed unsafe class IndirectTable : IDisposable
 {
-    private const int Entries = 1 << 16, PreciseEntries = 1 << 8;
+    public const int PreciseEntries = 1 << 12;
+
+    private const int Entries = 1 << 16;
 
     private const long Bytes = (Entries + PreciseEntries) * 8L;
 
@@ -46,11 +48,11 @@ internal sealed unsafe class IndirectTable : IDisposable
         if (_entries[(ushort)target] == code) _entries[(ushort)target] = _miss;
     }
 
-    public void SetPrecise(ulong target, nint code) => Precise[(byte)target] = code;
+    public void SetPrecise(ulong target, nint code) => Precise[target & (PreciseEntries - 1)] = code;
 
     public void RemovePrecise(ulong target, nint code)
     {
-        if (Precise[(byte)target] == code) Precise[(byte)target] = _miss;
+        if (Precise[target & (PreciseEntries - 1)] == code) Precise[target & (PreciseEntries - 1)] = _miss;
     }
 
     public void Dispose()

@@ -36,6 +36,10 @@ internal sealed unsafe class NativeCache : IDisposable
     private readonly List<NativeCode> _stretches = [];
     private readonly (ulong Rip, Entries Entries)[] _fast = new (ulong, Entries)[FastEntries];
 
+    // Addresses of which memory holds other bytes than any unit of theirs was made of, and when that was found: looking again has no use before something changes.
+    private readonly (ulong Rip, long Changes)[] _otherBytes = new (ulong, long)[FastEntries];
+    private long _changes = 1;
+
     private NativeCache(GuestMemory memory, BlockCache blocks, CodeMemory code, IndirectTable indirect)
     {
         _memory = memory;
@@ -77,7 +81,7 @@ internal sealed unsafe class NativeCache : IDisposable
     /// <summary>Where the code at an address can be entered now with what is left of a budget; 0 where it cannot.</summary>
     public nint EntryOf(ulong rip, long budget)
     {
-        ref var fast = ref _fast[(int)(rip ^ (rip >> 14)) & (FastEntries - 1)];
+        ref var fast = ref _fast[SlotOf(rip)];
         if (fast.Rip != rip || (fast.Entries.Unit | fast.Entries.Precise) == 0)
         {
             if (!_entries.TryGetValue(rip, out var entries)) return 0;
@@ -102,10 +106,18 @@ internal sealed unsafe class NativeCache : IDisposable
     /// <summary>A unit at an address that was translated before and whose bytes memory holds again, back in use.</summary>
     public NativeUnit? FindAgain(ulong rip)
     {
-        if (!_units.TryGetValue(rip, out var units)) return null;
+        ref var otherBytes = ref _otherBytes[SlotOf(rip)];
+        if (otherBytes == (rip, _changes) || !_units.TryGetValue(rip, out var units)) return null;
         NativeUnit? longest = null;
+        var isInMemory = false;
         foreach (var unit in CollectionsMarshal.AsSpan(units))
-            if ((longest is null || unit.Bytes.Length > longest.Bytes.Length) && Holds(unit)) longest = unit;
+        {
+            if ((longest is not null && unit.Bytes.Length <= longest.Bytes.Length) || !IsInMemory(unit)) continue;
+            isInMemory = true;
+            if (!IsDirty(unit)) longest = unit;
+        }
+
+        if (!isInMemory) otherBytes = (rip, _changes);
 
         // One that was cut short by a dirty line gives way to a whole one once that line is clean.
         if (longest is null || (longest.IsCutShort && !_blocks.MayBeDirty(longest.Segments[^1].Start + (ulong)longest.Segments[^1].Length))) return null;
@@ -213,9 +225,13 @@ internal sealed unsafe class NativeCache : IDisposable
     public void Invalidate(ulong line)
     {
         if (!_lines.TryGetValue((uint)(line >> LineShift), out var units)) return;
+        NoteChange();
         foreach (var unit in CollectionsMarshal.AsSpan(units))
             if (unit.IsLive) Retire(unit);
     }
+
+    /// <summary>What was not in memory, or could not be executed there, may be now.</summary>
+    public void NoteChange() => _changes++;
 
     /// <summary>Leaves an instruction to the interpreter from now on.</summary>
     public void Exclude(ulong rip)
@@ -319,25 +335,33 @@ internal sealed unsafe class NativeCache : IDisposable
             for (var line = start >> LineShift; line <= (start + (ulong)length - 1) >> LineShift; line++) _lines[(uint)line].Remove(unit);
     }
 
-    private void Forget(ulong rip) => _fast[(int)(rip ^ (rip >> 14)) & (FastEntries - 1)] = default;
+    private static int SlotOf(ulong rip) => (int)(rip ^ (rip >> 14)) & (FastEntries - 1);
+
+    private void Forget(ulong rip) => _fast[SlotOf(rip)] = default;
 
     private void Redirect(nint jump, nint target) => *(int*)_code.Writable(jump) = (int)(target - (jump + 4));
 
-    private bool Holds(NativeUnit unit)
+    /// <summary>Whether memory holds the bytes of a unit, and they may be executed.</summary>
+    private bool IsInMemory(NativeUnit unit)
     {
         var at = 0;
         foreach (var (start, length) in unit.Segments)
         {
-            var last = start + (ulong)(length - 1);
-            for (var page = start >> 12; page <= last >> 12; page++)
+            for (var page = start >> 12; page <= (start + (ulong)(length - 1)) >> 12; page++)
                 if ((_memory.PageFlags[(uint)page & 0xfffff] & (byte)PagePermissions.Execute) == 0) return false;
             if (!new ReadOnlySpan<byte>(_memory.Origin + (long)start, length).SequenceEqual(unit.Bytes.AsSpan(at, length))) return false;
-            for (var line = start >> LineShift; line <= last >> LineShift; line++)
-                if (_blocks.IsDirty(line << LineShift)) return false;
             at += length;
         }
 
         return true;
+    }
+
+    private bool IsDirty(NativeUnit unit)
+    {
+        foreach (var (start, length) in unit.Segments)
+            for (var line = start >> LineShift; line <= (start + (ulong)(length - 1)) >> LineShift; line++)
+                if (_blocks.IsDirty(line << LineShift)) return true;
+        return false;
     }
 
     private void Flush()
@@ -348,6 +372,7 @@ internal sealed unsafe class NativeCache : IDisposable
         _lines.Clear();
         _stretches.Clear();
         Array.Clear(_fast);
+        Array.Clear(_otherBytes);
         _indirect.Clear(Thunks.IndirectMiss);
         _code.Next = _codeStart;
     }

@@ -175,7 +175,11 @@ internal sealed unsafe class NativeEngine : IDisposable
     }
 
     /// <summary>The permissions of pages are not what they were.</summary>
-    public void ChangePermissions(GuestAddress start, long length) => _view?.Protect(start, length);
+    public void ChangePermissions(GuestAddress start, long length)
+    {
+        _view?.Protect(start, length);
+        _cache?.NoteChange();
+    }
 
     /// <summary>
     /// One stay in translated code, where RIP can be entered at once and that is worth it; false, with nothing done, where not. Afterwards RIP, registers and flags are the

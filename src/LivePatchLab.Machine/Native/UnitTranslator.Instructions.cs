@@ -253,7 +253,9 @@ internal sealed unsafe partial class UnitTranslator
                     emitter.Land((byte*)tooLittle);
                     emitter.MoveRegister(NativeEmitter.Rcx, NativeEmitter.Scratch);
                     emitter.StoreFrameImmediate(NativeFrame.Rip, (int)rip);
-                    emitter.Bytes(0x44, 0x0f, 0xb6, 0xf1);                        // movzx r14d, cl
+                    emitter.Bytes(0x41, 0xbe);                                    // mov r14d, mask
+                    emitter.Word32(IndirectTable.PreciseEntries - 1);
+                    emitter.Bytes(0xc4, 0x42, 0x72, 0xf5, 0xf6);                  // pext r14d, ecx, r14d
                     emitter.Bytes(0x42, 0xff, 0x24, 0xf5);                        // jmp [r14 * 8 + table]
                     emitter.Word32(indirectTable.PreciseAddress);
                 });
