@@ -61,7 +61,11 @@ public sealed unsafe partial class SmpMachine : IDisposable
         Versions.LineChanged = Interpreter.InvalidateLine;
         Memory.PermissionsChanged = Interpreter.ChangePermissions;
         var relay = new DirtyFetchRelay(this);
-        Events.DirtyFetchSubscribersChanged = any => Interpreter.FetchObserver = any ? relay : null;
+        Events.DirtyFetchSubscribersChanged = any =>
+        {
+            Interpreter.FetchObserver = any ? relay : null;
+            Versions.Reconsider();
+        };
         Accounts = new(options.Cpus);
         Accounts.Restart(0);
 

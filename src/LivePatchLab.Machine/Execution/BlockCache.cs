@@ -196,16 +196,27 @@ internal sealed unsafe class BlockCache : IDisposable
         return header->IsLive != 0;
     }
 
-    /// <summary>True when a byte that an instruction at <paramref name="rip"/> might have is in a dirty line.</summary>
-    public bool MayBeDirty(ulong rip)
+    /// <summary>True while somebody is to be told of every fetch from a dirty line, of bytes that have not changed too.</summary>
+    public bool IsObserved { get; set; }
+
+    /// <summary>True when a byte that an instruction at <paramref name="rip"/> might have is dirty.</summary>
+    public bool MayBeDirty(ulong rip) => IsDirty(rip, InstructionFetch.LongestInstruction);
+
+    /// <summary>True when a fetch of these bytes is to go through the model: some of them may have several versions.</summary>
+    public bool IsDirty(ulong start, int length)
     {
-        var last = rip + InstructionFetch.LongestInstruction - 1;
-        return IsDirty(rip) || ((rip ^ last) >> LineShift != 0 && IsDirty(last));
+        foreach (var line in new CodeSpan(start, length).Lines)
+        {
+            // What goes over the end of all addresses is not asked for.
+            if (IsInDirtyLine(line)) return IsObserved || start + (ulong)length < start || !_code.HasOneVersion(new(start), length);
+        }
+
+        return false;
     }
 
     private bool IsExecutable(ulong address) => (ulong)(int)address == address && (_memory.PageFlags[(uint)address >> 12] & (byte)PagePermissions.Execute) != 0;
 
-    public bool IsDirty(ulong address) => (ulong)(int)address == address
+    public bool IsInDirtyLine(ulong address) => (ulong)(int)address == address
         && (_memory.PageFlags[(uint)address >> 12] & PageFlag.Dirty) != 0
         && _code.IsDirty(new GuestAddress(address));
 
@@ -248,11 +259,9 @@ internal sealed unsafe class BlockCache : IDisposable
 
     private bool Holds(Block block)
     {
-        var last = block.Rip + (ulong)(block.Bytes.Length - 1);
-        for (var page = block.Rip >> 12; page <= last >> 12; page++)
-            if ((_memory.PageFlags[(uint)page & 0xfffff] & (byte)PagePermissions.Execute) == 0) return false;
-        for (var line = block.Rip >> LineShift; line <= last >> LineShift; line++)
-            if (IsDirty(line << LineShift)) return false;
+        foreach (var page in new CodeSpan(block.Rip, block.Bytes.Length).Pages)
+            if (!IsExecutable(page)) return false;
+        if (IsDirty(block.Rip, block.Bytes.Length)) return false;
         return new ReadOnlySpan<byte>(_memory.Origin + (long)block.Rip, block.Bytes.Length).SequenceEqual(block.Bytes);
     }
 
@@ -274,7 +283,7 @@ internal sealed unsafe class BlockCache : IDisposable
             _fetch.Begin(next);
             _fetch.Decode(out instruction);
             if (_fetch.IsStarved) break;
-            isCutShort = IsDirty(next) || IsDirty(_fetch.EndAddress - 1);
+            isCutShort = IsDirty(next, (int)(_fetch.EndAddress - next));
             if (isCutShort) break;
             count++;
             next = _fetch.EndAddress;
@@ -297,11 +306,11 @@ internal sealed unsafe class BlockCache : IDisposable
         decoded.Blocks.Add(block);
         decoded.Live = block;
         DecodedBlocks++;
-        for (var line = rip >> LineShift; line <= (next - 1) >> LineShift; line++)
+        foreach (var line in new CodeSpan(rip, bytes.Length).Lines)
         {
-            ref var blocks = ref CollectionsMarshal.GetValueRefOrAddDefault(_lines, (uint)(line << LineShift) >> LineShift, out _);
+            ref var blocks = ref CollectionsMarshal.GetValueRefOrAddDefault(_lines, (uint)line >> LineShift, out _);
             (blocks ??= []).Add(block);
-            _memory.PageFlags[(uint)(line << LineShift) >> 12] |= PageFlag.Decoded;
+            _memory.PageFlags[(uint)line >> 12] |= PageFlag.Decoded;
         }
 
         return block;
@@ -327,8 +336,7 @@ internal sealed unsafe class BlockCache : IDisposable
     {
         var oldest = decoded.Blocks[0];
         decoded.Blocks.RemoveAt(0);
-        var last = oldest.Rip + (ulong)(oldest.Bytes.Length - 1);
-        for (var line = oldest.Rip >> LineShift; line <= last >> LineShift; line++) _lines[(uint)(line << LineShift) >> LineShift].Remove(oldest);
+        foreach (var line in new CodeSpan(oldest.Rip, oldest.Bytes.Length).Lines) _lines[(uint)line >> LineShift].Remove(oldest);
     }
 
     private void Forget()

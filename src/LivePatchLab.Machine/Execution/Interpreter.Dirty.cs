@@ -30,7 +30,7 @@ internal sealed unsafe partial class Interpreter
     {
         var observer = FetchObserver;
         var coherence = _code.EndFetch(single.Bytes, single.IsBranch, isObserved: observer is not null);
-        if (observer is not null && (_cache.IsDirty(rip) || _cache.IsDirty(rip + (ulong)single.Bytes.Length - 1)))
+        if (observer is not null && (_cache.IsInDirtyLine(rip) || _cache.IsInDirtyLine(rip + (ulong)single.Bytes.Length - 1)))
             observer.OnDirtyFetch(cpu->CpuIndex, new GuestAddress(rip), single.Bytes, coherence);
         if (_code.FaultOf(coherence) is not { } vector) return true;
         Traps.Record(cpu, vector);

@@ -26,7 +26,15 @@ internal sealed unsafe partial class Interpreter : IDisposable
     }
 
     /// <summary>Told of every instruction fetched from a dirty line; null costs nothing.</summary>
-    public IFetchObserver? FetchObserver { get; set; }
+    public IFetchObserver? FetchObserver
+    {
+        get;
+        set
+        {
+            field = value;
+            _cache.IsObserved = value is not null;
+        }
+    }
 
     /// <summary>What runs hot code; null where everything is interpreted.</summary>
     public NativeEngine? Native { get; private set; }

@@ -145,6 +145,12 @@ internal sealed unsafe partial class CodeVersions : ICodeSource
         _behindCount = 0;
     }
 
+    /// <summary>Whoever has decoded bytes of dirty lines, as those that have one version may be, is to ask again.</summary>
+    public void Reconsider()
+    {
+        foreach (var history in _dirtyLines.Histories) LineChanged?.Invoke(history.Line);
+    }
+
     public bool IsDirty(GuestAddress address) => _dirtyLines.Find(address) is not null;
 
     private void Store(CpuId writer, GuestAddress address, ReadOnlySpan<byte> bytes, (int Cpu, long Retired)? guest)

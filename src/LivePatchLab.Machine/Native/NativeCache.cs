@@ -141,11 +141,11 @@ internal sealed unsafe class NativeCache : IDisposable
         if (variants.Count > VariantsKept && variants.Find(variant => !variant.IsLive && variant != unit) is { } oldest) Drop(oldest);
         foreach (var (start, length) in unit.Segments)
         {
-            for (var line = start >> LineShift; line <= (start + (ulong)length - 1) >> LineShift; line++)
+            foreach (var line in new CodeSpan(start, length).Lines)
             {
-                var units = CollectionsMarshal.GetValueRefOrAddDefault(_lines, (uint)line, out _) ??= [];
+                var units = CollectionsMarshal.GetValueRefOrAddDefault(_lines, (uint)(line >> LineShift), out _) ??= [];
                 if (units.Count == 0 || units[^1] != unit) units.Add(unit);
-                _memory.PageFlags[(uint)(line << LineShift) >> 12] |= PageFlag.Decoded;
+                _memory.PageFlags[(uint)line >> 12] |= PageFlag.Decoded;
             }
         }
 
@@ -332,7 +332,7 @@ internal sealed unsafe class NativeCache : IDisposable
     {
         _units[unit.Rip].Remove(unit);
         foreach (var (start, length) in unit.Segments)
-            for (var line = start >> LineShift; line <= (start + (ulong)length - 1) >> LineShift; line++) _lines[(uint)line].Remove(unit);
+            foreach (var line in new CodeSpan(start, length).Lines) _lines[(uint)(line >> LineShift)].Remove(unit);
     }
 
     private static int SlotOf(ulong rip) => (int)(rip ^ (rip >> 14)) & (FastEntries - 1);
@@ -347,8 +347,8 @@ internal sealed unsafe class NativeCache : IDisposable
         var at = 0;
         foreach (var (start, length) in unit.Segments)
         {
-            for (var page = start >> 12; page <= (start + (ulong)(length - 1)) >> 12; page++)
-                if ((_memory.PageFlags[(uint)page & 0xfffff] & (byte)PagePermissions.Execute) == 0) return false;
+            foreach (var page in new CodeSpan(start, length).Pages)
+                if ((_memory.PageFlags[(uint)page >> 12] & (byte)PagePermissions.Execute) == 0) return false;
             if (!new ReadOnlySpan<byte>(_memory.Origin + (long)start, length).SequenceEqual(unit.Bytes.AsSpan(at, length))) return false;
             at += length;
         }
@@ -359,8 +359,7 @@ internal sealed unsafe class NativeCache : IDisposable
     private bool IsDirty(NativeUnit unit)
     {
         foreach (var (start, length) in unit.Segments)
-            for (var line = start >> LineShift; line <= (start + (ulong)(length - 1)) >> LineShift; line++)
-                if (_blocks.IsDirty(line << LineShift)) return true;
+            if (_blocks.IsDirty(start, length)) return true;
         return false;
     }
 

@@ -373,7 +373,7 @@ internal sealed unsafe class NativeEngine : IDisposable
     private NativeUnit? Again(ulong rip)
     {
         _refusal = NativeStop.Block;
-        if (IsUntranslatable(rip) || _blocks.IsDirty(rip)) return null;
+        if (IsUntranslatable(rip) || _blocks.IsDirty(rip, 1)) return null;
         if (_cache!.FindAgain(rip) is { } known) return known;
         if (IsHot(rip)) _refusal = _blocks.MayBeDirty(rip) ? NativeStop.Block : NativeStop.Path;
         else if (_rest > 0) _refusal = NativeStop.Cold;

@@ -137,7 +137,7 @@ internal sealed unsafe class TraceBuilder(GuestMemory memory, BlockCache blocks)
         _fetch.Begin(Next);
         _fetch.Decode(out entry.Instruction);
         if (_fetch.IsStarved || (long)_fetch.EndAddress != (int)_fetch.EndAddress) return false;
-        IsCutShort = blocks.IsDirty(Next) || blocks.IsDirty(_fetch.EndAddress - 1);
+        IsCutShort = blocks.IsDirty(Next, (int)(_fetch.EndAddress - Next));
         if (IsCutShort || !NativeInstructions.IsTranslated(entry.Instruction) || Interpreted.Contains(Next)) return false;
         if (_seen.Add(Next))
         {

@@ -45,6 +45,27 @@ public sealed class CodePageTests
 
     [Theory]
     [MemberData(nameof(Engines))]
+    public void Code_that_goes_over_the_end_of_all_addresses_is_executed_as_it_stands_after_each_change(ExecutionEngine engine)
+    {
+        using var lone = new LoneCpu(engine);
+        lone.Machine.Memory.Map(LastHigh, GuestMemory.PageBytes, LoneCpu.ReadExecute);
+        lone.Machine.Memory.Map(new(0), GuestMemory.PageBytes, LoneCpu.ReadExecute);
+        var start = LastHigh + (GuestMemory.PageBytes - 12);
+
+        // mov eax, 0; nop; mov ecx, 0, which has three bytes on the other side; hlt
+        lone.Machine.Memory.Load(start, [0xb8, 0, 0, 0, 0, .. Enumerable.Repeat((byte)0x90, 5), 0xb9, 0]);
+        lone.Machine.Memory.Load(new(0), [0, 0, 0, 0xf4]);
+        for (byte content = 1; content < 60; content++)
+        {
+            lone.Machine.TryStoreCode(lone.Cpu, content % 2 == 0 ? start + 1 : new(1), [content]).ShouldBeTrue();
+            lone.Start(start);
+            lone.Run().ShouldBe(MachineStop.Idle);
+            (lone.Cpu.Rax, lone.Cpu.Rcx).ShouldBe(content % 2 == 0 ? ((ulong)content, (content - 1UL) << 16) : (content - 1UL, (ulong)content << 16));
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Engines))]
     public void Code_runs_from_the_first_byte_of_the_upper_half(ExecutionEngine engine)
     {
         using var lone = new LoneCpu(engine);
