@@ -78,12 +78,13 @@ internal sealed unsafe class BlockCache : IDisposable
         obstacle = Obstacle.None;
         ref var decoded = ref CollectionsMarshal.GetValueRefOrAddDefault(_addresses, rip, out _);
         if (decoded?.Live is { } live) return live;
-        if (MayBeDirty(rip))
+        if (IsDirty(rip, 1))
         {
             obstacle = Obstacle.Dirty;
             return null;
         }
 
+        // An instruction that goes on into dirty bytes is found out when it is decoded: what the model is told of does not depend on where a block begins.
         decoded ??= new DecodedAddress();
         if (KnownBlock(decoded) is not { } known) return Decode(decoded, rip, out obstacle);
         known.IsLive = true;
@@ -91,8 +92,8 @@ internal sealed unsafe class BlockCache : IDisposable
         return known;
     }
 
-    /// <summary>True where <see cref="Find"/> meets <see cref="Obstacle.Dirty"/>.</summary>
-    public bool IsFetched(ulong rip) => MayBeDirty(rip) && AddressOf(rip).Live is null;
+    /// <summary>True where <see cref="Find"/> is sure to meet <see cref="Obstacle.Dirty"/>.</summary>
+    public bool IsFetched(ulong rip) => IsDirty(rip, 1);
 
     /// <summary>The instruction of clean lines that memory holds, where it was decoded before.</summary>
     public SingleOp? KnownSingle(ulong rip)

@@ -49,6 +49,7 @@ public sealed class LockStepTests(ITestOutputHelper output)
     [InlineData("patched-streams", 9001)]
     [InlineData("patched-streams", 1000085)]
     [InlineData("patched-streams", 7000145)]
+    [InlineData("patched-streams", 41000006)]
     [InlineData("streams", 8000025)]
     [InlineData("random-bytes", 8000025)]
     [InlineData("random-bytes", 2837178119783004840)]

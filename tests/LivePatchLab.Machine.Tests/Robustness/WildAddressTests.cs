@@ -132,9 +132,9 @@ public sealed class WildAddressTests
 
         byte* own = null;
         var steps = 50_000UL;
-        for (; own == null && steps < 200_000; steps += own == null ? 1_000UL : 0)
+        for (; own == null && steps < 4_000_000; steps += own == null ? 5_000UL : 0)
         {
-            // The host's page where the walk ends, if nothing else is there yet.
+            // The host's page where the walk ends, if nothing else is there yet: other tests have machines too, each of which keeps tens of GiB of addresses free.
             var wanted = (byte*)(HostAddressOfZero(lone) + ((lone.Cpu.Rsp + (steps << 20) - 8) & ~0xfffUL));
             var mapped = HostSystem.Map(wanted, GuestMemory.PageBytes, HostSystem.ProtRead | HostSystem.ProtWrite, HostSystem.MapPrivate | HostSystem.MapAnonymous, -1);
             if (mapped == wanted) own = mapped;
