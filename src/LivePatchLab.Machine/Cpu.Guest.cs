@@ -24,29 +24,52 @@ public sealed unsafe partial class Cpu
         // A division would take longer than a short quantum.
         => perInstruction == 1 ? cycles : (cycles + perInstruction - 1) / perInstruction;
 
-    /// <summary>The rest of a turn whose instructions translated code did not retire to the last.</summary>
-    internal void RunAfterStay(long instructions)
+    /// <summary>Has its turn; gives when it can go on, or null while it waits for others or for ever.</summary>
+    internal long? TakeTurn()
+    {
+        Run();
+        NotePlain();
+        return ReadyClock;
+    }
+
+    /// <summary>The same, where a stay in translated code has begun the turn and not retired all of its instructions.</summary>
+    internal long? FinishTurn(long instructions)
+    {
+        CountAfterStay(instructions);
+        if (ClockCycles < Machine.RunLimitCycles) Run();
+        NotePlain();
+        return ReadyClock;
+    }
+
+    private void CountAfterStay(long instructions)
     {
         Count(Machine.Interpreter.RunAfterStay(State, instructions));
         if (State->Exit != ExecutionExit.Budget) AfterGuest(Machine.InstructionCycles);
-        if (ClockCycles < Machine.RunLimitCycles) Run();
     }
 
     private void RunGuest()
     {
-        var until = Machine.RunLimitCycles;
+        var machine = Machine;
+        var until = machine.RunLimitCycles;
         if (_pendingIpis.Count > 0 && InterruptsEnabled) until = Math.Min(until, _pendingIpis[0].ArrivalCycles);
-        var instructions = Math.Clamp(InstructionsFor(until - ClockCycles, Machine.InstructionCycles), 1, RunInstructionsMax);
-        if (Machine.Events.WantsRetired) instructions = 1;
-        var pacer = Machine.Pacer;
+        var instructions = Math.Clamp(InstructionsFor(until - ClockCycles, machine.InstructionCycles), 1, RunInstructionsMax);
+        if (machine.IsGuestUnseen(State) && machine.Interpreter.Native is { } native && native.TryStay(State, instructions))
+        {
+            if (native.HasRetiredAll(State)) Count(instructions);
+            else CountAfterStay(instructions);
+            return;
+        }
+
+        if (machine.Events.WantsRetired) instructions = 1;
+        var pacer = machine.Pacer;
         if (pacer is not null && !pacer.Admits(this, ref instructions)) return;
 
         var rip = State->Rip;
-        var retired = Machine.Interpreter.Run(State, instructions);
+        var retired = machine.Interpreter.Run(State, instructions);
         Count(retired);
-        if (retired > 0 && Machine.Events.WantsRetired) Machine.Events.RaiseRetired(this, new(rip));
+        if (retired > 0 && machine.Events.WantsRetired) machine.Events.RaiseRetired(this, new(rip));
 
-        if (State->Exit != ExecutionExit.Budget) AfterGuest(Machine.InstructionCycles);
+        if (State->Exit != ExecutionExit.Budget) AfterGuest(machine.InstructionCycles);
         pacer?.NoteRetired(this, retired);
     }
 

@@ -77,7 +77,10 @@ public sealed unsafe partial class Cpu
         var at = _pendingIpis.Count;
         while (at > 0 && _pendingIpis[at - 1].ArrivalCycles > ipi.ArrivalCycles) at--;
         _pendingIpis.Insert(at, ipi);
-        Machine.Reconsider(this);
+
+        // Guest code goes on as soon as it could before.
+        if (Activity == CpuActivity.Guest && _routines.Count == 0) State->IsPlainGuest = 0;
+        else Machine.Reconsider(this);
     }
 
     /// <summary>Waits, halted or spinning, for the next IPI and takes it; false when none is under way or interrupts are off.</summary>

@@ -6,8 +6,8 @@ namespace LivePatchLab.Machine;
 /// <summary>Whose turn it is, and for how long.</summary>
 public sealed unsafe partial class SmpMachine
 {
-    /// <summary>Turns between one look at what can only change in other turns than these, and the next.</summary>
-    private const int PlainTurnsMax = 64;
+    /// <summary>Turns that follow each other in one call.</summary>
+    private const int TurnsMax = 64;
 
     private const int NoCpu = -1;
 
@@ -33,9 +33,8 @@ public sealed unsafe partial class SmpMachine
     }
 
     /// <summary>
-    /// The CPU furthest behind has its turn, and then the next, for as long as a turn is nothing but guest code that stays in translated code to the turn's end. With
-    /// many CPUs there are such turns and hardly any others, each as short as a quantum, so what is done between two of them counts. A method of its own for the JIT,
-    /// which compiles anew what is entered often.
+    /// The CPU furthest behind has its turn, and then the next. With many CPUs nearly all turns are nothing but guest code that stays in translated code to the turn's
+    /// end, each as short as a quantum, so what is done between two of them counts. A method of its own for the JIT, which compiles anew what is entered often.
     /// </summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     private void TakeTurns(long clockLimitCycles, CancellationToken cancellation, CancellationToken caller)
@@ -43,27 +42,26 @@ public sealed unsafe partial class SmpMachine
         var native = Interpreter.Native;
         var clock = _ready.FirstClock;
         var index = _ready.TakeFirst();
-        for (var left = PlainTurnsMax; ; left--)
+        for (var left = TurnsMax; ; left--)
         {
             _running = index;
             LimitTurn(clock, clockLimitCycles);
             var state = &_states[index];
             var instructions = PlainInstructions(state);
-            if (native is null || instructions == 0 || !native.TryStay(state, instructions))
+            if (native is not null && instructions != 0 && native.TryStay(state, instructions))
             {
-                _cpus[index].Run();
-                break;
+                if (native.HasRetiredAll(state))
+                {
+                    state->Retired += instructions;
+                    state->Clock += instructions * InstructionCycles;
+                    clock = state->Clock;
+                }
+                else if (_cpus[index].FinishTurn(instructions) is { } ready) clock = ready;
+                else break;
             }
+            else if (_cpus[index].TakeTurn() is { } ready) clock = ready;
+            else break;
 
-            if (!native.HasRetiredAll(state))
-            {
-                _cpus[index].RunAfterStay(instructions);
-                break;
-            }
-
-            state->Retired += instructions;
-            state->Clock += instructions * InstructionCycles;
-            clock = state->Clock;
             if (left == 0 || _stopRequested || Math.Min(clock, _ready.FirstClock) >= clockLimitCycles || cancellation.IsCancellationRequested || caller.IsCancellationRequested) break;
             index = _ready.Exchange(index, clock);
         }
@@ -94,10 +92,14 @@ public sealed unsafe partial class SmpMachine
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private long PlainInstructions(CpuState* cpu)
     {
-        if (cpu->IsPlainGuest == 0 || SingleStep.IsWanted(cpu) || cpu->IsStepTrapDue != 0 || Pacer is not null || Events.WantsRetired) return 0;
+        if (cpu->IsPlainGuest == 0 || !IsGuestUnseen(cpu)) return 0;
         var instructions = Cpu.InstructionsFor(RunLimitCycles - cpu->Clock, InstructionCycles);
         return (ulong)instructions <= Cpu.RunInstructionsMax ? instructions : 0;
     }
+
+    /// <summary>True where nothing comes between one instruction of this CPU and the next: no trap of its own, and nobody who looks on.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal bool IsGuestUnseen(CpuState* cpu) => !SingleStep.IsWanted(cpu) && cpu->IsStepTrapDue == 0 && Pacer is null && !Events.WantsRetired;
 
     /// <summary>Has the host fetch what the next turns begin with: the state of the CPU after next, and the stack of the next, whose state has been fetched before.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
