@@ -12,7 +12,14 @@ public sealed unsafe partial class Cpu
     internal bool IsPlainGuest
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => Activity == CpuActivity.Guest && _routines.Count == 0 && _pendingIpis.Count == 0;
+        get => IsBareGuest && _pendingIpis.Count == 0;
+    }
+
+    /// <summary>True when it executes guest code, whatever is on its way to it.</summary>
+    private bool IsBareGuest
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Activity == CpuActivity.Guest && _routines.Count == 0;
     }
 
     /// <summary>Tells whoever decides about turns, who reads the state and nothing else, whether this is still so.</summary>
@@ -27,7 +34,8 @@ public sealed unsafe partial class Cpu
     /// <summary>Has its turn; gives when it can go on, or null while it waits for others or for ever.</summary>
     internal long? TakeTurn()
     {
-        Run();
+        // IPIs that it has taken may have been all there is time for.
+        if (ClockCycles < Machine.RunLimitCycles || !IsBareGuest) Run();
         NotePlain();
         return ReadyClock;
     }

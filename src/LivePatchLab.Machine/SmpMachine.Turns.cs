@@ -47,6 +47,7 @@ public sealed unsafe partial class SmpMachine
             _running = index;
             LimitTurn(clock, clockLimitCycles);
             var state = &_states[index];
+            if (state->IsPlainGuest == 0) _cpus[index].TakeUnseenIpis();
             var instructions = PlainInstructions(state);
             if (native is not null && instructions != 0 && native.TryStay(state, instructions))
             {

@@ -324,6 +324,7 @@ internal sealed unsafe class NativeEngine : IDisposable
         if (CarefulAccess.IsCanonical(cpu->NativeTarget))
         {
             cpu->Rip = cpu->NativeTarget;
+            if (IsForInterpreter(cpu->Rip)) return cpu->Budget > 0 ? NativeStop.Block : NativeStop.Budget;
             if (cpu->Budget < UnitTranslator.Slack && _cache!.TryRememberPrecise(cpu->Rip)) return NativeStop.None;
 
             // A place in the middle of a unit, to which another CPU's stop gave an entry, becomes the start of one too: only those are remembered.
@@ -373,7 +374,7 @@ internal sealed unsafe class NativeEngine : IDisposable
     private NativeUnit? Again(ulong rip)
     {
         _refusal = NativeStop.Block;
-        if (IsUntranslatable(rip) || _blocks.IsDirty(rip, 1)) return null;
+        if (IsForInterpreter(rip)) return null;
         if (_cache!.FindAgain(rip) is { } known) return known;
         if (IsHot(rip)) _refusal = _blocks.MayBeDirty(rip) ? NativeStop.Block : NativeStop.Path;
         else if (_rest > 0) _refusal = NativeStop.Cold;
@@ -383,6 +384,8 @@ internal sealed unsafe class NativeEngine : IDisposable
     private ref ulong SlotOf(ulong rip) => ref _untranslatable[(int)rip & (UntranslatableSlots - 1)];
 
     private bool IsUntranslatable(ulong rip) => SlotOf(rip) == rip;
+
+    private bool IsForInterpreter(ulong rip) => IsUntranslatable(rip) || _blocks.IsDirty(rip, 1);
 
     /// <summary>False until the first address is hot: most programs of a moment never need what is asked of the host below.</summary>
     private bool IsAnythingHot(ulong rip) => _cache is not null || IsHot(rip);
