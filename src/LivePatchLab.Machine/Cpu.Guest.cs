@@ -31,30 +31,6 @@ public sealed unsafe partial class Cpu
         // A division would take longer than a short quantum.
         => perInstruction == 1 ? cycles : (cycles + perInstruction - 1) / perInstruction;
 
-    /// <summary>Has its turn; gives when it can go on, or null while it waits for others or for ever.</summary>
-    internal long? TakeTurn()
-    {
-        // IPIs that it has taken may have been all there is time for.
-        if (ClockCycles < Machine.RunLimitCycles || !IsBareGuest) Run();
-        NotePlain();
-        return ReadyClock;
-    }
-
-    /// <summary>The same, where a stay in translated code has begun the turn and not retired all of its instructions.</summary>
-    internal long? FinishTurn(long instructions)
-    {
-        CountAfterStay(instructions);
-        if (ClockCycles < Machine.RunLimitCycles) Run();
-        NotePlain();
-        return ReadyClock;
-    }
-
-    private void CountAfterStay(long instructions)
-    {
-        Count(Machine.Interpreter.RunAfterStay(State, instructions));
-        if (State->Exit != ExecutionExit.Budget) AfterGuest(Machine.InstructionCycles);
-    }
-
     private void RunGuest()
     {
         var machine = Machine;
@@ -64,7 +40,7 @@ public sealed unsafe partial class Cpu
         if (machine.IsGuestUnseen(State) && machine.Interpreter.Native is { } native && native.TryStay(State, instructions))
         {
             if (native.HasRetiredAll(State)) Count(instructions);
-            else CountAfterStay(instructions);
+            else CountAfterStay(machine.Interpreter.EndStay(State), instructions);
             return;
         }
 

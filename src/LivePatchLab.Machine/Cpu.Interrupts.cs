@@ -63,29 +63,6 @@ public sealed unsafe partial class Cpu
         ClockCycles = leftClockCycles;
     }
 
-    /// <summary>
-    /// Guest code, before it goes on, takes the IPIs with sync_core() that have landed, with nobody looking on: what <see cref="TakeIpi"/> would come to. Nobody else acts
-    /// between entry and exit, so to serialise once is to serialise at each.
-    /// </summary>
-    internal void TakeUnseenIpis()
-    {
-        if (!IsBareGuest || !InterruptsEnabled || !_storeBuffer.IsEmpty || !IsSyncCoreUnseen || !Machine.Versions.FetchesCleanPlainly) return;
-        var costs = Machine.Costs;
-        while (_pendingIpis.Count > 0 && _pendingIpis[0] is var (arrival, round) && arrival <= ClockCycles && round.Function.IsSyncCore && ClockCycles < Machine.RunLimitCycles)
-        {
-            _pendingIpis.RemoveAt(0);
-            var (entered, acknowledged) = (ClockCycles, ClockCycles + costs.InterruptEntry.Cycles + costs.Serialise.Cycles);
-            Machine.Versions.Serialise(Id);
-            ClockCycles = acknowledged + costs.InterruptExit.Cycles;
-            round.Acknowledge(acknowledged);
-            ref var account = ref Account;
-            account.IpisTaken++;
-            account.HandlerCycles += ClockCycles - entered;
-        }
-
-        NotePlain();
-    }
-
     private void Receive(PendingIpi ipi)
     {
         if (IsHaltedOnly && ipi.Round.Function.IsIndivisible)

@@ -115,14 +115,20 @@ internal sealed unsafe partial class Interpreter : IDisposable
         return instructions - RunOn(cpu, op, instructions, budget);
     }
 
-    /// <summary>The rest of a run that has begun with <see cref="NativeEngine.TryStay"/>, where not all has been retired there.</summary>
-    public long RunAfterStay(CpuState* cpu, long instructions)
+    /// <summary>Ends a run that has begun with <see cref="NativeEngine.TryStay"/>, where not all has been retired there; <see cref="CpuState.Budget"/> then says what is left.</summary>
+    /// <returns>What there is to do next, for <see cref="RunAfterStay"/>.</returns>
+    public NativeStop EndStay(CpuState* cpu)
     {
         cpu->Exit = ExecutionExit.Budget;
-        cpu->RunLength = instructions;
         cpu->BudgetBeyond = 0;
-        var native = Native!;
-        return RunOn(native, native.GoOn(cpu), cpu, instructions);
+        return Native!.AfterStay(cpu);
+    }
+
+    /// <summary>The rest of that run. What it has retired before counts as retired by it.</summary>
+    public long RunAfterStay(CpuState* cpu, NativeStop stop, long instructions)
+    {
+        cpu->RunLength = instructions;
+        return RunOn(Native!, stop == NativeStop.None ? Native!.GoOn(cpu) : stop, cpu, instructions);
     }
 
     private long RunOn(NativeEngine native, NativeStop stop, CpuState* cpu, long instructions)

@@ -183,7 +183,7 @@ internal sealed unsafe class NativeEngine : IDisposable
 
     /// <summary>
     /// One stay in translated code, where RIP can be entered at once and that is worth it; false, with nothing done, where not. Afterwards RIP, registers and flags are the
-    /// CPU's, and <see cref="HasRetiredAll"/> says whether that was all, as in nearly all turns of many CPUs it is; if not, <see cref="GoOn"/> must follow.
+    /// CPU's, and <see cref="HasRetiredAll"/> says whether that was all, as in nearly all turns of many CPUs it is; if not, <see cref="AfterStay"/> must follow.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public bool TryStay(CpuState* cpu, long budget)
@@ -232,13 +232,8 @@ internal sealed unsafe class NativeEngine : IDisposable
         }
     }
 
-    /// <summary>What there is to do behind a stay that has not retired all; else as <see cref="Run"/>.</summary>
-    public NativeStop GoOn(CpuState* cpu)
-    {
-        var stop = AfterStay(cpu);
-        if (stop != NativeStop.None) return stop;
-        return cpu->Budget <= 0 ? NativeStop.Budget : Run(cpu, cpu->Budget);
-    }
+    /// <summary><see cref="Run"/>, with what <see cref="CpuState.Budget"/> says is left.</summary>
+    public NativeStop GoOn(CpuState* cpu) => cpu->Budget <= 0 ? NativeStop.Budget : Run(cpu, cpu->Budget);
 
     /// <summary>Notes the next address of a path; false when it is as long as can be of use.</summary>
     public bool TryNote(ulong rip)
@@ -279,8 +274,8 @@ internal sealed unsafe class NativeEngine : IDisposable
 
     private static bool IsStackInReach(CpuState* cpu) => cpu->Registers[Gpr.Rsp] + StackReach < 2 * StackReach;
 
-    /// <summary>What translated code came back for.</summary>
-    private NativeStop AfterStay(CpuState* cpu)
+    /// <summary>What there is to do behind a stay that has not retired all: what translated code came back for is done, so RIP, registers and what is left are the CPU's.</summary>
+    public NativeStop AfterStay(CpuState* cpu)
     {
         var exit = cpu->NativeExit;
         if (exit >= (ulong)_exits.Length)
