@@ -78,14 +78,15 @@ internal sealed unsafe class BlockCache : IDisposable
         obstacle = Obstacle.None;
         ref var decoded = ref CollectionsMarshal.GetValueRefOrAddDefault(_addresses, rip, out _);
         if (decoded?.Live is { } live) return live;
-        if (IsDirty(rip, 1))
+        decoded ??= new DecodedAddress();
+
+        // What is told of is the instruction, wherever a block begins: one that goes on into dirty bytes is known from when it was last run alone, or found out when it is decoded.
+        if (IsDirty(rip, 1) || (MayBeDirty(rip) && StandingSingle(rip, decoded) is { } standing && IsDirty(rip, standing.Bytes.Length)))
         {
             obstacle = Obstacle.Dirty;
             return null;
         }
 
-        // An instruction that goes on into dirty bytes is found out when it is decoded: what the model is told of does not depend on where a block begins.
-        decoded ??= new DecodedAddress();
         if (KnownBlock(decoded) is not { } known) return Decode(decoded, rip, out obstacle);
         known.IsLive = true;
         decoded.Live = known;
@@ -102,21 +103,23 @@ internal sealed unsafe class BlockCache : IDisposable
         ref var recent = ref _recentSingles[(int)rip & (RecentSingles - 1)];
         if (recent.Rip == rip && recent.Single is { } single && Stands(rip, single)) return single;
         if (!_addresses.TryGetValue(rip, out var decoded)) return null;
-        foreach (var known in CollectionsMarshal.AsSpan(decoded.Singles))
-        {
-            if (!Stands(rip, known)) continue;
-            recent = (rip, known);
-            return known;
-        }
-
-        return null;
+        if (StandingSingle(rip, decoded) is not { } known) return null;
+        recent = (rip, known);
+        return known;
     }
 
     /// <summary>The instruction of a dirty line that memory holds, where it was decoded before and every CPU is given just that.</summary>
     public SingleOp? KnownUntouched(ulong rip)
     {
-        foreach (var known in CollectionsMarshal.AsSpan(AddressOf(rip).Singles))
-            if (Stands(rip, known)) return _code.HasOneVersion(new(rip), known.Bytes.Length) ? known : null;
+        return StandingSingle(rip, AddressOf(rip)) is { } known && _code.HasOneVersion(new(rip), known.Bytes.Length) ? known : null;
+    }
+
+    /// <summary>The instruction that memory holds, where it was decoded before; of an address that changes, that is mostly one of the last.</summary>
+    private SingleOp? StandingSingle(ulong rip, DecodedAddress decoded)
+    {
+        var singles = CollectionsMarshal.AsSpan(decoded.Singles);
+        for (var i = singles.Length - 1; i >= 0; i--)
+            if (Stands(rip, singles[i])) return singles[i];
         return null;
     }
 
@@ -131,10 +134,10 @@ internal sealed unsafe class BlockCache : IDisposable
     public SingleOp? FindSingle(ulong rip, InstructionFetch fetch)
     {
         var decoded = AddressOf(rip);
-        foreach (var known in CollectionsMarshal.AsSpan(decoded.Singles))
-            if (fetch.Matches(known.Bytes)) return known;
-
         var singles = decoded.Singles;
+        for (var i = singles.Count - 1; i >= 0; i--)
+            if (fetch.Matches(singles[i].Bytes)) return singles[i];
+
         if (!fetch.IsStarved) fetch.Decode(out _instructions[0]);
         if (fetch.IsStarved)
         {
@@ -150,13 +153,13 @@ internal sealed unsafe class BlockCache : IDisposable
         return single;
     }
 
-    /// <summary>The bytes of a line changed, or it became dirty: no block that holds one of them may be entered any more.</summary>
+    /// <summary>The bytes of a line changed, or it became dirty: no block that holds one of the bytes in question may be entered any more.</summary>
     public void Invalidate(ulong line)
     {
         if ((_memory.PageFlags[(uint)line >> 12] & PageFlag.Decoded) == 0) return;
         if (!_lines.TryGetValue((uint)line >> LineShift, out var blocks)) return;
         foreach (var block in CollectionsMarshal.AsSpan(blocks))
-            if (block.IsLive) Retire(block);
+            if (block.IsLive && !Holds(block)) Retire(block);
     }
 
     /// <summary>The form of a block in which a CPU can stop anywhere.</summary>
@@ -262,8 +265,7 @@ internal sealed unsafe class BlockCache : IDisposable
     {
         foreach (var page in new CodeSpan(block.Rip, block.Bytes.Length).Pages)
             if (!IsExecutable(page)) return false;
-        if (IsDirty(block.Rip, block.Bytes.Length)) return false;
-        return new ReadOnlySpan<byte>(_memory.Origin + (long)block.Rip, block.Bytes.Length).SequenceEqual(block.Bytes);
+        return new ReadOnlySpan<byte>(_memory.Origin + (long)block.Rip, block.Bytes.Length).SequenceEqual(block.Bytes) && !IsDirty(block.Rip, block.Bytes.Length);
     }
 
     private Block? Decode(DecodedAddress decoded, ulong rip, out Obstacle obstacle)
@@ -278,7 +280,10 @@ internal sealed unsafe class BlockCache : IDisposable
         var next = rip;
         var count = 0;
         var isCutShort = false;
-        while (count < _instructions.Length)
+
+        // Where so many contents have been, the next comes soon, and mostly only the first instruction is another: the block is made anew, what follows it is not.
+        var longest = decoded.Blocks.Count == VariantsKept ? 1 : _instructions.Length;
+        while (count < longest)
         {
             ref var instruction = ref _instructions[count];
             _fetch.Begin(next);

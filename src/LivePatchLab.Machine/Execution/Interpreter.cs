@@ -275,7 +275,7 @@ internal sealed unsafe partial class Interpreter : IDisposable
     private Op* NotePath(NativeEngine native, CpuState* cpu, long instructions, ref long budget)
     {
         Op* op = null;
-        while (budget > 0 && native.TryNote(cpu->Rip) && !SingleStep.IsWanted(cpu))
+        while (budget > 0 && !native.EndsPath(cpu->Rip) && native.TryNote(cpu->Rip) && !SingleStep.IsWanted(cpu))
         {
             var one = 1L;
             cpu->RunLength = instructions - budget + one;

@@ -27,6 +27,7 @@ internal sealed unsafe class NativeCache : IDisposable
     private readonly CodeMemory _code;
     private readonly IndirectTable _indirect;
     private readonly NativeEmitter _emitter = new();
+    private readonly VolatileInstructions _volatile;
     private readonly TraceBuilder _trace;
     private readonly UnitTranslator _translator;
     private readonly byte* _codeStart;
@@ -46,7 +47,8 @@ internal sealed unsafe class NativeCache : IDisposable
         _blocks = blocks;
         _code = code;
         _indirect = indirect;
-        _trace = new(memory, blocks);
+        _volatile = new(memory);
+        _trace = new(memory, blocks, _volatile);
         Thunks = new(code, _emitter);
         _translator = new(code, _emitter, Thunks, indirect, new(code, _emitter, Thunks));
         _codeStart = code.Next;
@@ -103,6 +105,9 @@ internal sealed unsafe class NativeCache : IDisposable
     /// <summary>True where there is a unit for an address, whatever bytes it was made of.</summary>
     public bool WasTranslated(ulong rip) => _units.TryGetValue(rip, out var units) && units.Count > 0;
 
+    /// <summary>True for an instruction whose bytes are other ones time and again: it is translated alone.</summary>
+    public bool IsVolatile(ulong rip) => _volatile.Contains(rip);
+
     /// <summary>A unit at an address that was translated before and whose bytes memory holds again, back in use.</summary>
     public NativeUnit? FindAgain(ulong rip)
     {
@@ -137,6 +142,7 @@ internal sealed unsafe class NativeCache : IDisposable
         var (unit, code) = translated;
         Note(code, unit.Count);
         var variants = CollectionsMarshal.GetValueRefOrAddDefault(_units, rip, out _) ??= [];
+        if (variants.Count > 0) _volatile.Note(_trace.Trace, variants[^1]);
         variants.Add(unit);
         if (variants.Count > VariantsKept && variants.Find(variant => !variant.IsLive && variant != unit) is { } oldest) Drop(oldest);
         foreach (var (start, length) in unit.Segments)
@@ -221,13 +227,13 @@ internal sealed unsafe class NativeCache : IDisposable
         return instruction;
     }
 
-    /// <summary>The bytes of a line changed, or it became dirty.</summary>
+    /// <summary>The bytes of a line changed, or it became dirty. What holds none of those bytes stays in use.</summary>
     public void Invalidate(ulong line)
     {
         if (!_lines.TryGetValue((uint)(line >> LineShift), out var units)) return;
         NoteChange();
         foreach (var unit in CollectionsMarshal.AsSpan(units))
-            if (unit.IsLive) Retire(unit);
+            if (unit.IsLive && !(IsInMemory(unit) && !IsDirty(unit))) Retire(unit);
     }
 
     /// <summary>What was not in memory, or could not be executed there, may be now.</summary>
@@ -369,6 +375,7 @@ internal sealed unsafe class NativeCache : IDisposable
         _units.Clear();
         _entries.Clear();
         _lines.Clear();
+        _volatile.Clear();
         _stretches.Clear();
         Array.Clear(_fast);
         Array.Clear(_otherBytes);

@@ -22,7 +22,7 @@ internal struct TraceInstruction
 /// "Software Profiling for Hot Path Prediction", ASPLOS 2000). It goes through calls, and through returns whose call is in it; it ends where a loop begins that
 /// does not lead to its own start, and of a loop that does it holds as many rounds as there is room for.
 /// </summary>
-internal sealed unsafe class TraceBuilder(GuestMemory memory, BlockCache blocks)
+internal sealed unsafe class TraceBuilder(GuestMemory memory, BlockCache blocks, VolatileInstructions changing)
 {
     public const int LongestTrace = 80;
 
@@ -78,7 +78,7 @@ internal sealed unsafe class TraceBuilder(GuestMemory memory, BlockCache blocks)
         var wholeRounds = 0;
         for (var i = 0; i < path.Length - 1 && Count < LongestTrace; i++)
         {
-            if (path[i] != Next) break;
+            if (path[i] != Next || (i > 0 && changing.Contains(Next))) break;
             if (i > 0 && Next == path[0])
             {
                 var round = Count - wholeRounds;
@@ -87,6 +87,7 @@ internal sealed unsafe class TraceBuilder(GuestMemory memory, BlockCache blocks)
             }
 
             if (!TryAdd()) break;
+            if (i == 0 && changing.Contains(path[0])) return;
             if (!TryFollow(path, i)) break;
         }
 
