@@ -108,11 +108,9 @@ internal sealed unsafe class BlockCache : IDisposable
         return known;
     }
 
-    /// <summary>The instruction of a dirty line that memory holds, where it was decoded before and every CPU is given just that.</summary>
-    public SingleOp? KnownUntouched(ulong rip)
-    {
-        return StandingSingle(rip, AddressOf(rip)) is { } known && _code.HasOneVersion(new(rip), known.Bytes.Length) ? known : null;
-    }
+    /// <summary>The instruction of a dirty line that memory holds, where it was decoded before and the CPU is given just that.</summary>
+    public SingleOp? KnownCertain(ulong rip, CpuId cpu)
+        => StandingSingle(rip, AddressOf(rip)) is { } known && (_code.IsUpToDate(cpu) || _code.HasOneVersion(new(rip), known.Bytes.Length)) ? known : null;
 
     /// <summary>The instruction that memory holds, where it was decoded before; of an address that changes, that is mostly one of the last.</summary>
     private SingleOp? StandingSingle(ulong rip, DecodedAddress decoded)

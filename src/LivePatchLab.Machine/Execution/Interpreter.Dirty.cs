@@ -10,10 +10,10 @@ internal sealed unsafe partial class Interpreter
         _modelFetch.Cpu = new CpuId(cpu->CpuIndex);
         do
         {
-            // Most instructions of a dirty line are not those that change.
-            if (FetchObserver is null && _cache.KnownUntouched(cpu->Rip) is { } untouched)
+            // Most instructions of a dirty line are not those that change, and most CPUs that come to one that does have serialised since.
+            if (FetchObserver is null && _cache.KnownCertain(cpu->Rip, _modelFetch.Cpu) is { } certain)
             {
-                op = TryRunSingle(cpu, untouched, ref budget) ? AfterSingle(cpu) : null;
+                op = TryRunSingle(cpu, certain, ref budget) ? AfterSingle(cpu) : null;
                 continue;
             }
 

@@ -232,6 +232,8 @@ internal sealed unsafe partial class Interpreter : IDisposable
                 return null;
             case NativeStop.Cold:
                 return null;
+            case NativeStop.Dirty:
+                return RunDirty(cpu, ref budget);
             case NativeStop.Path:
                 return NotePath(native, cpu, instructions, ref budget);
             case NativeStop.Care:

@@ -50,6 +50,8 @@ internal sealed unsafe partial class CodeVersions
         return true;
     }
 
+    public bool IsUpToDate(CpuId cpu) => FetchesCleanPlainly && _model.IcacheCoherent && _floors[cpu.Index] == _newestEpoch;
+
     public void BeginFetch(CpuId cpu, GuestAddress address, long retiredInRun)
     {
         _isPeek = false;

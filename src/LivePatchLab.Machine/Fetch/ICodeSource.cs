@@ -12,6 +12,9 @@ internal interface ICodeSource
     /// <summary>True when whoever fetches these bytes is given what memory holds, nothing is asked of chance for it, and it leaves nothing behind.</summary>
     bool HasOneVersion(GuestAddress address, int length) => false;
 
+    /// <summary>True when this CPU, whatever it fetches, is given what memory holds, nothing is asked of chance for it, and it leaves nothing behind.</summary>
+    bool IsUpToDate(CpuId cpu) => false;
+
     /// <summary>
     /// Starts one instruction fetch of a CPU. The bytes are then asked one by one, in order, and a version is chosen for a
     /// chunk only when the first byte of it is asked, once; so what is asked of chance does not depend on what is cached.

@@ -27,17 +27,17 @@ internal sealed unsafe partial class NativeEngine
     /// <summary>Why nothing translated can be entered at an address with so little left; null if now it can.</summary>
     private NativeStop? Find(ulong rip, long budget)
     {
+        if (RefusalAt(rip) is { } refusal) return refusal;
         if (budget < UnitTranslator.Slack && _cache!.TryMakePrecise(rip)) return null;
         if (_cache!.LiveAt(rip) is not null) return NativeStop.Block;
         if (Again(rip) is null) return _refusal;
         return budget < UnitTranslator.Slack && !_cache.TryMakePrecise(rip) ? NativeStop.Block : null;
     }
 
-    /// <summary>A unit for an address, if it was translated before; else what the interpreter is to do there.</summary>
+    /// <summary>A unit for an address that is not for the interpreter anyway, if it was translated before; else what the interpreter is to do there.</summary>
     private NativeUnit? Again(ulong rip)
     {
         _refusal = NativeStop.Block;
-        if (IsForInterpreter(rip)) return null;
         if (_cache!.FindAgain(rip) is { } known) return known;
         if (_cache.IsVolatile(rip)) return TranslateAlone(rip);
         if (IsHot(rip)) _refusal = _blocks.MayBeDirty(rip) ? NativeStop.Block : NativeStop.Path;
@@ -70,7 +70,8 @@ internal sealed unsafe partial class NativeEngine
 
     private bool IsUntranslatable(ulong rip) => SlotOf(rip) == rip;
 
-    private bool IsForInterpreter(ulong rip) => IsUntranslatable(rip) || _blocks.IsDirty(rip, 1);
+    /// <summary>Why an address is for the interpreter now, whatever has been translated; null where it is not.</summary>
+    private NativeStop? RefusalAt(ulong rip) => IsUntranslatable(rip) ? NativeStop.Block : _blocks.IsDirty(rip, 1) ? NativeStop.Dirty : null;
 
     /// <summary>False until the first address is hot: most programs of a moment never need what is asked of the host below.</summary>
     private bool IsAnythingHot(ulong rip) => _cache is not null || IsHot(rip);

@@ -16,6 +16,9 @@ internal enum NativeStop
     /// <summary>The code at RIP cannot be translated, or not now: interpret a block of it.</summary>
     Block,
 
+    /// <summary>The instruction at RIP may have several versions: interpret the one that the CPU is given.</summary>
+    Dirty,
+
     /// <summary>The code at RIP is not hot yet: interpret for as long as <see cref="NativeEngine.IsResting"/> says.</summary>
     Cold,
 
@@ -260,7 +263,7 @@ internal sealed unsafe partial class NativeEngine : IDisposable
         {
             _exits[^1]++;
             if (cpu->Budget == 0) return NativeStop.Budget;
-            if (IsUntranslatable(cpu->Rip)) return NativeStop.Block;
+            if (RefusalAt(cpu->Rip) is { } refusal) return refusal;
             return (long)exit < 0 ? LinkPrecise(cpu, (nint)~exit) : LinkUnit(cpu, (nint)exit);
         }
 
@@ -297,7 +300,7 @@ internal sealed unsafe partial class NativeEngine : IDisposable
         if (CarefulAccess.IsCanonical(cpu->NativeTarget))
         {
             cpu->Rip = cpu->NativeTarget;
-            if (IsForInterpreter(cpu->Rip)) return cpu->Budget > 0 ? NativeStop.Block : NativeStop.Budget;
+            if (RefusalAt(cpu->Rip) is { } refusal) return cpu->Budget > 0 ? refusal : NativeStop.Budget;
             if (cpu->Budget < UnitTranslator.Slack && _cache!.TryRememberPrecise(cpu->Rip)) return NativeStop.None;
 
             // A place in the middle of a unit, to which another CPU's stop gave an entry, becomes the start of one too: only those are remembered.
