@@ -19,8 +19,9 @@ internal static class LockStepFuzzing
     /// <summary>The share of all instructions that each kind of scene gets.</summary>
     private static readonly Dictionary<LockStepSource, double> Mix = new()
     {
-        [LockStepSources.Streams] = 0.35,
-        [LockStepSources.PatchedStreams] = 0.3,
+        [LockStepSources.Streams] = 0.3,
+        [LockStepSources.PatchedStreams] = 0.25,
+        [LockStepSources.InterruptedStreams] = 0.1,
         [LockStepSources.PatchedText] = 0.2,
         [LockStepSources.Guests] = 0.14,
         [LockStepSources.RandomBytes] = 0.01,

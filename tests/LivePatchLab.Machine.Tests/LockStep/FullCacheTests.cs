@@ -15,7 +15,7 @@ public sealed class FullCacheTests(ITestOutputHelper output)
 
     [TranslatorFact]
     public void Random_programs_run_alike_with_translations_forgotten()
-        => CompareScenes(new("patched-streams, small", (seed, engine) => new RandomProgramScene(seed, engine, isPatched: true, SmallBytes)), seeds: 10, instructions: 300_000).ShouldBeGreaterThan(10);
+        => CompareScenes(new("patched-streams, small", (seed, engine) => new RandomProgramScene(seed, engine, isPatched: true, translationBytesMax: SmallBytes)), seeds: 10, instructions: 300_000).ShouldBeGreaterThan(10);
 
     [TranslatorFact]
     public void Guests_run_alike_with_translations_forgotten()

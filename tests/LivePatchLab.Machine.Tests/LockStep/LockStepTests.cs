@@ -6,7 +6,7 @@ namespace LivePatchLab.Machine.Tests;
 public sealed class LockStepTests(ITestOutputHelper output)
 {
     /// <summary>All of them together take half a minute; the long form is the benchmark project's.</summary>
-    private const int SeedsOfStreams = 48, SeedsOfPatchedStreams = 40, SeedsOfPatchedText = 16, SeedsOfGuests = 12, SeedsOfRandomBytes = 24;
+    private const int SeedsOfStreams = 48, SeedsOfPatchedStreams = 40, SeedsOfInterruptedStreams = 32, SeedsOfPatchedText = 16, SeedsOfGuests = 12, SeedsOfRandomBytes = 24;
 
     /// <summary>Enough for loops of thousands of iterations to become hot, few enough that most of the time is not spent in one program.</summary>
     private const long InstructionsPerSeed = 400_000;
@@ -25,6 +25,10 @@ public sealed class LockStepTests(ITestOutputHelper output)
     [Theory]
     [MemberData(nameof(BatchNumbers))]
     public void Random_programs_that_are_patched_run_alike_under_every_fetch_model(int batch) => RunBatch(LockStepSources.PatchedStreams, batch, SeedsOfPatchedStreams);
+
+    [Theory]
+    [MemberData(nameof(BatchNumbers))]
+    public void Random_programs_into_which_IPIs_come_run_alike_whoever_looks_on(int batch) => RunBatch(LockStepSources.InterruptedStreams, batch, SeedsOfInterruptedStreams);
 
     [Theory]
     [MemberData(nameof(BatchNumbers))]

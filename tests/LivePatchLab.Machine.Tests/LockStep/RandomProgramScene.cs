@@ -1,8 +1,12 @@
+using LivePatchLab.Experiments;
+using LivePatchLab.Linux;
+
 namespace LivePatchLab.Machine.Tests;
 
 /// <summary>
 /// One to four CPUs that execute a <see cref="RandomProgram"/> under any of the fetch models, with handlers that go on behind whatever faulted; meanwhile the program's
-/// text may be changed, by the host through an alias, by a kernel routine with or without synchronisation, and by the program itself.
+/// text may be changed, by the host through an alias, by a kernel routine with or without synchronisation, and by the program itself; or IPIs with sync_core() rain on them.
+/// Those are taken in few acts where nobody looks on, so somebody does in the machine that the others are compared with.
 /// </summary>
 internal sealed class RandomProgramScene : LockStepScene
 {
@@ -13,21 +17,27 @@ internal sealed class RandomProgramScene : LockStepScene
     /// <summary>One quantum in so many begins with a store to code; 0 for none.</summary>
     private readonly int _quantaPerStore;
 
+    private readonly bool _isInterrupted;
+
     private KernelRoutine? _patcher;
 
-    public RandomProgramScene(ulong seed, ExecutionEngine engine, bool isPatched, long translationBytesMax = CodeRegion.SlotBytes) : base(seed)
+    public RandomProgramScene(ulong seed, ExecutionEngine engine, bool isPatched, bool isInterrupted = false, long translationBytesMax = CodeRegion.SlotBytes) : base(seed)
     {
         var options = new MachineOptions
         {
-            Cpus = isPatched ? Draw.Of(1, 2, 3, 4) : Draw.Of(1, 1, 1, 2, 4),
+            Cpus = isInterrupted ? Draw.Of(2, 3, 4, 8) : isPatched ? Draw.Of(1, 2, 3, 4) : Draw.Of(1, 1, 1, 2, 4),
             Fetch = isPatched ? Draw.Of<FetchModel>([.. FetchModel.Presets]) : FetchModel.Ideal,
             Choices = new SeededChoices(new(seed)),
             QuantumCyclesMax = Draw.Of(3, 30, 300, 3_000, 30_000, 100_000),
             Engine = engine,
             TranslationBytesMax = translationBytesMax,
             HotInstructions = SoonHot,
+            MemoryOrder = isInterrupted ? Draw.Of(MemoryOrder.SequentiallyConsistent, MemoryOrder.TotalStoreOrder) : MemoryOrder.SequentiallyConsistent,
+            Costs = isInterrupted ? Draw.Of(CostPreset.Unit, CostPreset.Quiet4).Costs : CostModel.Unit,
         };
         Machine = new(options);
+        _isInterrupted = isInterrupted;
+        if (isInterrupted && engine == ExecutionEngine.Interpreter) Machine.Events.HandlerLeft += static _ => { };
         _isUser = Draw.OneIn(4);
         _quantaPerStore = isPatched ? 1 + Draw.Below(4) : 0;
         _layout = new(Draw);
@@ -54,6 +64,12 @@ internal sealed class RandomProgramScene : LockStepScene
         if (_quantaPerStore == 0 || _program.Slots.Count == 0 || !Draw.OneIn(_quantaPerStore)) return;
         var slot = _program.Slots[Draw.Below(_program.Slots.Count)];
         var writer = Machine.Cpus[Draw.Below(Machine.Cpus.Count)];
+        if (_isInterrupted)
+        {
+            if (_patcher is null or { IsComplete: true }) _patcher = writer.Start("patcher", Synchronise(slot, _program.SlotContents(slot, Draw), Draw.Below(16), Draw.Below(600), Draw.OneIn(3)));
+            return;
+        }
+
         if (Draw.OneIn(2)) Machine.TryStoreCode(writer, slot, _program.SlotContents(slot, Draw));
         else if (_patcher is null or { IsComplete: true }) _patcher = writer.Start("patcher", Patch(slot, _program.SlotContents(slot, Draw), Draw.Below(8)));
     }
@@ -69,6 +85,18 @@ internal sealed class RandomProgramScene : LockStepScene
             yield return SyncCore.Here;
             yield return new CallFunction(new NoFunction(), wait: false);
             yield return new Delay(500);
+        }
+    }
+
+    /// <summary>A store, and then round after round of sync_core() on all CPUs, with a pause behind each or none, answered by all before the next or not.</summary>
+    private static IEnumerable<KernelStep> Synchronise(GuestAddress slot, byte[] content, int rounds, int pauseCycles, bool wait)
+    {
+        yield return new StoreCode(slot, content, costCycles: 20);
+        for (var i = 0; i < rounds; i++)
+        {
+            yield return SyncCore.Here;
+            yield return new CallFunction(DoSyncCore.Function, wait);
+            if (pauseCycles > 0) yield return new Delay(pauseCycles);
         }
     }
 
