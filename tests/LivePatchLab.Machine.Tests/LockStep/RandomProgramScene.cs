@@ -18,8 +18,11 @@ internal sealed class RandomProgramScene : LockStepScene
     private readonly int _quantaPerStore;
 
     private readonly bool _isInterrupted;
+    private readonly KernelVariable<int> _variable = new("rounds", 0);
 
     private KernelRoutine? _patcher;
+    private KernelRoutine? _spinner;
+    private int _rounds;
 
     public RandomProgramScene(ulong seed, ExecutionEngine engine, bool isPatched, bool isInterrupted = false, long translationBytesMax = CodeRegion.SlotBytes) : base(seed)
     {
@@ -61,15 +64,14 @@ internal sealed class RandomProgramScene : LockStepScene
             if (cpu.Activity != CpuActivity.Guest || Draw.OneIn(200)) Start(cpu);
         }
 
-        if (_quantaPerStore == 0 || _program.Slots.Count == 0 || !Draw.OneIn(_quantaPerStore)) return;
+        if (_isInterrupted) Interrupt();
+        else if (_quantaPerStore > 0 && _program.Slots.Count > 0 && Draw.OneIn(_quantaPerStore)) ChangeCode();
+    }
+
+    private void ChangeCode()
+    {
         var slot = _program.Slots[Draw.Below(_program.Slots.Count)];
         var writer = Machine.Cpus[Draw.Below(Machine.Cpus.Count)];
-        if (_isInterrupted)
-        {
-            if (_patcher is null or { IsComplete: true }) _patcher = writer.Start("patcher", Synchronise(slot, _program.SlotContents(slot, Draw), Draw.Below(16), Draw.Below(600), Draw.OneIn(3)));
-            return;
-        }
-
         if (Draw.OneIn(2)) Machine.TryStoreCode(writer, slot, _program.SlotContents(slot, Draw));
         else if (_patcher is null or { IsComplete: true }) _patcher = writer.Start("patcher", Patch(slot, _program.SlotContents(slot, Draw), Draw.Below(8)));
     }
@@ -88,10 +90,31 @@ internal sealed class RandomProgramScene : LockStepScene
         }
     }
 
-    /// <summary>A store, and then round after round of sync_core() on all CPUs, with a pause behind each or none, answered by all before the next or not.</summary>
-    private static IEnumerable<KernelStep> Synchronise(GuestAddress slot, byte[] content, int rounds, int pauseCycles, bool wait)
+    /// <summary>One CPU stores code and has all others serialise, again and again; a second stores a variable, and a third waits for that, so it shows when the second's store buffer has drained.</summary>
+    private void Interrupt()
     {
-        yield return new StoreCode(slot, content, costCycles: 20);
+        if (_patcher is { IsComplete: false } || _spinner is { IsComplete: false }) return;
+        var cpus = Machine.Cpus.Count;
+        var first = Draw.Below(cpus);
+        if (cpus > 2)
+        {
+            _spinner = Machine.Cpus[(first + 2) % cpus].Start("spinner", [_variable.SpinUntil("is stored", value => value == _rounds)]);
+            Machine.Cpus[(first + 1) % cpus].Start("writer", [new Delay(Draw.Below(2000)), _variable.Store(++_rounds)]);
+        }
+
+        var steps = Synchronise(Draw.Of(10, 100, 1000), Draw.Below(600), wait: !Draw.OneIn(3));
+        if (_program.Slots.Count > 0)
+        {
+            var slot = _program.Slots[Draw.Below(_program.Slots.Count)];
+            steps = steps.Prepend(new StoreCode(slot, _program.SlotContents(slot, Draw), costCycles: 20));
+        }
+
+        _patcher = Machine.Cpus[first].Start("patcher", steps);
+    }
+
+    /// <summary>Round after round of sync_core() on all CPUs, with a pause behind each or none, answered by all before the next or not.</summary>
+    private static IEnumerable<KernelStep> Synchronise(int rounds, int pauseCycles, bool wait)
+    {
         for (var i = 0; i < rounds; i++)
         {
             yield return SyncCore.Here;
