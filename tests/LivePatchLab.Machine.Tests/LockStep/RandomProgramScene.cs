@@ -6,7 +6,7 @@ namespace LivePatchLab.Machine.Tests;
 /// <summary>
 /// One to four CPUs that execute a <see cref="RandomProgram"/> under any of the fetch models, with handlers that go on behind whatever faulted; meanwhile the program's
 /// text may be changed, by the host through an alias, by a kernel routine with or without synchronisation, and by the program itself; or IPIs with sync_core() rain on them.
-/// Those are taken in few acts where nobody looks on, so somebody does in the machine that the others are compared with.
+/// Those are taken, and what may have several versions is fetched, in few acts where nobody looks on; so somebody does in the machine that the others are compared with.
 /// </summary>
 internal sealed class RandomProgramScene : LockStepScene
 {
@@ -40,7 +40,12 @@ internal sealed class RandomProgramScene : LockStepScene
         };
         Machine = new(options);
         _isInterrupted = isInterrupted;
-        if (isInterrupted && engine == ExecutionEngine.Interpreter) Machine.Events.HandlerLeft += static _ => { };
+        if (isInterrupted && engine == ExecutionEngine.Interpreter)
+        {
+            Machine.Events.HandlerLeft += static _ => { };
+            Machine.Events.DirtyFetched += static _ => { };
+        }
+
         _isUser = Draw.OneIn(4);
         _quantaPerStore = isPatched ? 1 + Draw.Below(4) : 0;
         _layout = new(Draw);
