@@ -42,8 +42,8 @@ internal sealed class RandomProgramScene : LockStepScene
         _isInterrupted = isInterrupted;
         if (isInterrupted && engine == ExecutionEngine.Interpreter)
         {
-            Machine.Events.HandlerLeft += static _ => { };
-            Machine.Events.DirtyFetched += static _ => { };
+            Machine.Events.HandlerLeft += delegate { };
+            Machine.Events.DirtyFetched += delegate { };
         }
 
         _isUser = Draw.OneIn(4);
