@@ -33,7 +33,11 @@ internal sealed class NativeChecks
 
     private readonly List<AddressCheck>[] _checks = new List<AddressCheck>[TraceBuilder.LongestTrace];
     private readonly InstructionInfoFactory _factory = new();
+    private readonly bool[] _waits = new bool[TraceBuilder.LongestTrace];
     private uint _known;
+
+    // Registers whose value was loaded or worked out in the trace, and is more than a count of steps.
+    private uint _computed;
 
     private const uint StackAlone = 1u << Gpr.Rsp;
 
@@ -45,18 +49,24 @@ internal sealed class NativeChecks
     /// <summary>What to ask before an instruction of the trace that was planned last.</summary>
     public IReadOnlyList<AddressCheck> Before(int index) => _checks[index];
 
+    /// <summary>True for an instruction of that trace whose address must have been worked out before, so that what it loads comes the later the longer that takes.</summary>
+    public bool WaitsForAddress(int index) => _waits[index];
+
     /// <param name="trace">Instructions in the order in which they run.</param>
     /// <param name="isPrecise">True where a CPU may begin at any of them: then nothing is known from one to the next.</param>
     public void Plan(ReadOnlySpan<TraceInstruction> trace, bool isPrecise)
     {
         _known = StackAlone;
+        _computed = 0;
         for (var i = 0; i < trace.Length; i++)
         {
             _checks[i].Clear();
+            _waits[i] = false;
             if (isPrecise) _known = StackAlone;
             ref readonly var instruction = ref trace[i].Instruction;
             if (NativeInstructions.IsNothing(instruction)) continue;
             AskForOperand(instruction, i);
+            _waits[i] = NativeInstructions.MemoryOperand(instruction) >= 0 && (IsComputed(instruction.MemoryBase) || IsComputed(instruction.MemoryIndex));
             if (instruction.Mnemonic == Mnemonic.Leave) Ask(i, AddressQuestion.Register, Gpr.Rbp);
             if (IsStackWritten(instruction)) AskForStack(trace, i, isPrecise);
             NoteWrites(instruction);
@@ -154,8 +164,21 @@ internal sealed class NativeChecks
             var isFirst = instruction.OpCount > 0 && instruction.Op0Kind == OpKind.Register && NativeInstructions.Number(instruction.Op0Register) == register;
             var isKnown = (isFirst && (HasNoUpperHalf(instruction) || IsExtended(instruction) || IsCopyOfKnown(instruction))) || instruction.Mnemonic == Mnemonic.Cdqe;
             _known = isKnown ? _known | (1u << register) : _known & ~(1u << register);
+            _computed = IsResult(instruction) ? _computed | (1u << register) : _computed & ~(1u << register);
         }
     }
+
+    private bool IsComputed(Register register) => NativeInstructions.Number(register) is >= 0 and var number && (_computed & (1u << number)) != 0;
+
+    /// <summary>What is written is neither a constant nor a step of a count, nor the copy of one.</summary>
+    private bool IsResult(in Instruction instruction) => instruction.Mnemonic switch
+    {
+        Mnemonic.Inc or Mnemonic.Dec => false,
+        Mnemonic.Mov when instruction.Op1Kind == OpKind.Register => IsComputed(instruction.Op1Register),
+        Mnemonic.Lea => IsComputed(instruction.MemoryBase) || IsComputed(instruction.MemoryIndex),
+        Mnemonic.Mov or Mnemonic.Add or Mnemonic.Sub => instruction.Op1Kind is OpKind.Register or OpKind.Memory,
+        _ => true,
+    };
 
     /// <summary>The write moves the register by a small step at most.</summary>
     private static bool Stays(in Instruction instruction, Register register)

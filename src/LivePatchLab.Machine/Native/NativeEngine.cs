@@ -347,7 +347,7 @@ internal sealed unsafe partial class NativeEngine : IDisposable
         if (_cache is null)
         {
             _view = GuestView.TryCreate(_memory);
-            _cache = _view is null ? null : NativeCache.TryCreate(_memory, _blocks, BytesMax);
+            _cache = _view is null ? null : NativeCache.TryCreate(_memory, _blocks, BytesMax, (nint)_view.Origin);
             if (_cache is null)
             {
                 _leastBudget = long.MaxValue;

@@ -54,7 +54,7 @@ internal sealed unsafe partial class UnitTranslator
             return true;
         }
 
-        return TryOrdinary(instruction, refund);
+        return TryOrdinary(instruction, refund, waits: _checks.WaitsForAddress(index));
     }
 
     /// <summary>What is out of reach faults, and goes to the interpreter.</summary>

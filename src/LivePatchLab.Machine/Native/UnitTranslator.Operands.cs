@@ -5,6 +5,9 @@ namespace LivePatchLab.Machine;
 /// <summary>Instructions that stay what they are, with the guest's operands replaced by the host's.</summary>
 internal sealed unsafe partial class UnitTranslator
 {
+    // In the scratch register is the host's address of the guest's address 0.
+    private const int HeldOrigin = -2;
+
     // Those that no instruction uses without naming them.
     private static readonly Register[] Lendable = [Register.R11, Register.R10, Register.R9, Register.R8, Register.R12, Register.RSI, Register.RDI, Register.RBP];
 
@@ -59,7 +62,7 @@ internal sealed unsafe partial class UnitTranslator
         if (second != Register.None) emitter.LoadFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
     }
 
-    private bool TryOrdinary(in Instruction instruction, int refund)
+    private bool TryOrdinary(in Instruction instruction, int refund, bool waits)
     {
         if (NativeInstructions.IsInSegment(instruction)) return TryInSegment(instruction, refund);
         var host = instruction;
@@ -122,7 +125,8 @@ internal sealed unsafe partial class UnitTranslator
         if (memoryOperand >= 0)
         {
             PlaceAddress(ref host, (long)Displacement(instruction), first, Register.R14, second, borrowed);
-            host.SegmentPrefix = instruction.Mnemonic == Mnemonic.Lea ? Register.None : Register.GS;
+            if (instruction.Mnemonic == Mnemonic.Lea) host.SegmentPrefix = Register.None;
+            else if (!waits || memoryOperand == 0 || first != Register.None || !TryAddressByOrigin(ref host, (long)Displacement(instruction))) host.SegmentPrefix = Register.GS;
         }
 
         for (var i = 0; i < instruction.OpCount; i++)
@@ -138,6 +142,27 @@ internal sealed unsafe partial class UnitTranslator
         if (borrowed == Register.None) return true;
         if (IsWritten(instruction, second)) emitter.StoreFrame(number, SlotOf(second));
         emitter.LoadFrame(number, NativeFrame.Borrowed);
+        return true;
+    }
+
+    /// <summary>
+    /// A segment with a base makes a load some cycles longer, which is felt where the address was waited for, as in a list that is gone through; a register with that base
+    /// does not. One of the three parts of an address must be free for it. A precise form, which needs the scratch register before each instruction, goes without.
+    /// </summary>
+    private bool TryAddressByOrigin(ref Instruction host, long displacement)
+    {
+        if (_isPrecise || (host.MemoryBase != Register.None && host.MemoryIndex != Register.None)) return false;
+        if (_held != HeldOrigin)
+        {
+            emitter.Bytes(0x49, 0xbe);                                                // mov r14, origin
+            emitter.Word64(origin);
+            _held = HeldOrigin;
+        }
+
+        if (host.MemoryBase != Register.None) (host.MemoryIndex, host.MemoryIndexScale) = (host.MemoryBase, 1);
+        host.MemoryBase = Register.R14;
+        host.MemoryDisplSize = displacement == 0 ? 0 : displacement == (sbyte)displacement ? 1 : 8;
+        host.SegmentPrefix = Register.None;
         return true;
     }
 

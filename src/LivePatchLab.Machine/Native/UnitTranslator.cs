@@ -4,7 +4,7 @@ namespace LivePatchLab.Machine;
 
 /// <summary>
 /// Turns a trace into host code. The guest's registers are the host's, but that its RSP is R15, its R13 to R15 are in the frame, and R13
-/// and R14 are the budget and a scratch register; guest memory is addressed through GS. The status flags are the guest's at every
+/// and R14 are the budget and a scratch register; guest memory is addressed through GS, or where that is, in R14. The status flags are the guest's at every
 /// guest instruction: what is added either changes no flag (LEA, MOV, RORX, JRCXZ), or stands before an instruction that sets them all.
 /// </summary>
 /// <remarks>
@@ -12,7 +12,7 @@ namespace LivePatchLab.Machine;
 /// <see cref="Slack"/> instructions left, and R13 is what is left beyond them: enough for the instructions before the payment, and one more. Where it
 /// does not suffice the CPU goes on in the precise form, in which each instruction pays for itself.
 /// </remarks>
-internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmitter emitter, NativeThunks thunks, IndirectTable indirectTable, FlagFidelity fidelity)
+internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmitter emitter, NativeThunks thunks, IndirectTable indirectTable, FlagFidelity fidelity, nint origin)
 {
     /// <summary>More than any unit or its precise form takes.</summary>
     public const int LargestCode = 32 * 1024;
@@ -41,7 +41,7 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
     // What the guest's RSP is beyond the host's register for it: pushes and pops are added up until somebody asks.
     private int _stackStep;
 
-    // Which of the guest's registers in the frame the scratch register has a copy of, or -1.
+    // Which of the guest's registers in the frame the scratch register has a copy of, or HeldOrigin, or -1.
     private int _held = -1;
 
     /// <summary>The unit of a trace; null where not even its first instruction can be translated.</summary>
