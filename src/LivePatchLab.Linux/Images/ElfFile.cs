@@ -83,7 +83,10 @@ public sealed class ElfFile
             var sectionIndex = entries.UInt16(at + 6, "a symbol");
             var isSectionOrFile = (info & 15) is 3 or 4;
             if (nameOffset == 0 || sectionIndex == 0 || isSectionOrFile || nameOffset >= names.Length) continue;
-            symbols.Add(new(new(entries.UInt64(at + 8, "a symbol")), LetterOf(sectionIndex, info >> 4), StringAt(names, nameOffset)));
+
+            // In a damaged file a name may begin where another ends.
+            if (StringAt(names, nameOffset) is not { Length: > 0 } name) continue;
+            symbols.Add(new(new(entries.UInt64(at + 8, "a symbol")), LetterOf(sectionIndex, info >> 4), name));
         }
 
         return [.. symbols];

@@ -89,6 +89,16 @@ public sealed class ElfFileTests
         program.Symbols.NameOf(program.Entry).ShouldNotBeEmpty();
     });
 
+    [Fact]
+    public void A_symbol_whose_name_is_empty_names_nothing()
+    {
+        // What a random test has found: the entry's name begins at the end of another.
+        var damage = new Damage([(979, 0), (9865, 1)], Length: null);
+        var program = ProgramImage.Parse(damage.To(File.ReadAllBytes(LabFolder.Guest("sites"))), "sites");
+        program.Symbols.NameOf(program.Entry).ShouldNotBeEmpty();
+        program.Symbols.All.ShouldAllBe(symbol => symbol.Name.Length > 0);
+    }
+
     private static byte[] Changed(Action<byte[]> change)
     {
         var bytes = (byte[])Hello.Clone();
