@@ -1,11 +1,12 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using Iced.Intel;
 
 namespace LivePatchLab.Machine;
 
 /// <summary>
-/// The six status flags, worked out only when something reads them. What the SDM leaves undefined comes out as current Intel
-/// processors do it, where that is one simple rule: AF is 0 after logic and shifts; each instruction's file says the rest.
+/// The six status flags, worked out only when something reads them. What the SDM leaves undefined is 0 (<see cref="ZeroedFlags"/>), but for the bit tests, which
+/// leave it as it was.
 /// </summary>
 internal static unsafe class LazyFlags
 {
@@ -16,8 +17,7 @@ internal static unsafe class LazyFlags
     // Kinds, to which the width's Log2Bytes is added.
     // Add, Subtract: A op B. Logic: the result is A.
     // Increment, Decrement: the result is A, CF is bit 0 of B. Result: ZF, SF and PF of A, the rest is in B. Bits: all in A.
-    // Product: SF and PF of A, the rest, but ZF, in B.
-    public const int Add = 0, Subtract = 4, Logic = 8, Increment = 12, Decrement = 16, Result = 20, Bits = 24, Product = 28;
+    public const int Add = 0, Subtract = 4, Logic = 8, Increment = 12, Decrement = 16, Result = 20, Bits = 24;
 
     /// <summary>As translated code leaves them, in A: <see cref="NativeThunks.PackFlags"/>. Nothing is worked out between one stay in it and the next.</summary>
     public const int Packed = 64;
@@ -99,11 +99,23 @@ internal static unsafe class LazyFlags
             Increment => (OfSum(a - 1, 1, a, log2Bytes) & ~Carry) | ((uint)b & Carry),
             Decrement => (OfDifference(a + 1, 1, a, log2Bytes) & ~Carry) | ((uint)b & Carry),
             Result => OfResult(a, log2Bytes) | (uint)b,
-            Product => (OfResult(a, log2Bytes) & ~Zero) | (uint)b,
             Packed => NativeThunks.UnpackFlags(a),
             _ => (uint)a,
         };
         return isReplaced ? (status & ~(uint)(cpu->FlagC >> 32)) | (uint)cpu->FlagC : status;
+    }
+
+    /// <summary>Iced's bits at their places in RFLAGS.</summary>
+    public static uint OfBits(RflagsBits bits)
+    {
+        var status = 0u;
+        if ((bits & RflagsBits.CF) != 0) status |= Carry;
+        if ((bits & RflagsBits.PF) != 0) status |= Parity;
+        if ((bits & RflagsBits.AF) != 0) status |= Adjust;
+        if ((bits & RflagsBits.ZF) != 0) status |= Zero;
+        if ((bits & RflagsBits.SF) != 0) status |= Sign;
+        if ((bits & RflagsBits.OF) != 0) status |= Overflow;
+        return status;
     }
 
     public static ulong ReadAll(CpuState* cpu) => cpu->SystemFlags | cpu->HeldInterruptFlag | AlwaysSet | Status(cpu);

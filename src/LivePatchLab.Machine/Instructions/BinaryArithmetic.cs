@@ -27,7 +27,7 @@ internal sealed unsafe partial class BinaryArithmetic : InstructionFamily
         return true;
     }
 
-    // AF after logic is undefined; ours is 0, as on Intel processors, so all six flags are overwritten.
+    // AF after logic is undefined; ours is 0, so all six flags are overwritten.
     public override RflagsBits Overwrites(in Instruction instruction) => FlagLiveness.Status;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

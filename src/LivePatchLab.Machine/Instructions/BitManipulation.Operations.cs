@@ -25,7 +25,7 @@ internal sealed unsafe partial class BitManipulation
             return length < TWidth.Bits ? shifted & ((1UL << length) - 1) : shifted;
         }
 
-        // SF is undefined, and 0 as in the SDM's pseudo-code for OF and CF.
+        // SF is undefined, and 0 like OF and CF, which the SDM's pseudo-code clears.
         public static uint Flags<TWidth>(ulong operand, ulong other, ulong result) where TWidth : struct, IWidth => result == 0 ? LazyFlags.Zero : 0;
     }
 

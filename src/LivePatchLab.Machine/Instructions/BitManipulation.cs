@@ -13,7 +13,7 @@ internal interface IBitManipulation
     /// <param name="other">The one that is always a register; nothing for BLSI, BLSMSK and BLSR.</param>
     static abstract ulong Apply<TWidth>(ulong operand, ulong other) where TWidth : struct, IWidth;
 
-    /// <summary>All six: what is undefined is as current Intel processors do it, AF and PF 0.</summary>
+    /// <summary>All six: what is undefined is 0.</summary>
     static abstract uint Flags<TWidth>(ulong operand, ulong other, ulong result) where TWidth : struct, IWidth;
 }
 

@@ -12,7 +12,7 @@ internal interface IBitCount
 
     static abstract ulong Count<TWidth>(ulong value) where TWidth : struct, IWidth;
 
-    /// <summary>All six flags: what is undefined is 0, and PF that of the result where Intel processors have it so.</summary>
+    /// <summary>All six flags: what is undefined is 0.</summary>
     static abstract uint Flags<TWidth>(ulong value, ulong count) where TWidth : struct, IWidth;
 }
 

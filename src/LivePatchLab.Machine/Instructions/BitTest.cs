@@ -10,7 +10,7 @@ internal interface IBitOperation
     static abstract ulong Apply(ulong value, ulong bit);
 }
 
-/// <summary>BT, BTS, BTR and BTC. CF is the bit; OF, SF, AF and PF are undefined and ours stay, as ZF must.</summary>
+/// <summary>BT, BTS, BTR and BTC. CF is the bit; OF, SF, AF and PF are undefined and ours stay, as ZF must, and as current processors of both makes do it.</summary>
 internal sealed unsafe class BitTest : InstructionFamily
 {
     public override IReadOnlyList<Mnemonic> Mnemonics { get; } = [Mnemonic.Bt, Mnemonic.Bts, Mnemonic.Btr, Mnemonic.Btc];
@@ -31,6 +31,8 @@ internal sealed unsafe class BitTest : InstructionFamily
         builder.Use(typeof(BitTest), nameof(Apply), operation, builder.Width(0), target, index, strides);
         return true;
     }
+
+    public override ZeroedFlags Zeroed(in Instruction instruction) => default;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Apply<TOperation, TWidth, TTarget, TIndex, TStrides>(CpuState* cpu, Op* op, byte* memory, long budget)

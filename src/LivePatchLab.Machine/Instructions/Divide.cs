@@ -3,7 +3,7 @@ using Iced.Intel;
 
 namespace LivePatchLab.Machine;
 
-/// <summary>DIV and IDIV. All status flags are undefined; ours stay as they are.</summary>
+/// <summary>DIV and IDIV. All status flags are undefined behind a quotient, and 0 here; #DE leaves them as they were.</summary>
 internal sealed unsafe class Divide : InstructionFamily
 {
     public override IReadOnlyList<Mnemonic> Mnemonics { get; } = [Mnemonic.Div, Mnemonic.Idiv];
@@ -35,6 +35,7 @@ internal sealed unsafe class Divide : InstructionFamily
             return;
         }
 
+        LazyFlags.SetBits(cpu, 0);
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
     }
 
@@ -56,6 +57,7 @@ internal sealed unsafe class Divide : InstructionFamily
             return;
         }
 
+        LazyFlags.SetBits(cpu, 0);
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
     }
 

@@ -4,7 +4,7 @@ using Iced.Intel;
 namespace LivePatchLab.Machine;
 
 /// <summary>
-/// SHLD and SHRD. OF is as for a count of 1, as with all shifts. For 16-bit operands a count above 16 gives an undefined result: ours is that of the 48 bits target:source:target
+/// SHLD and SHRD. OF is defined for a count of 1 alone, as with all shifts. For 16-bit operands a count above 16 gives an undefined result: ours is that of the 48 bits target:source:target
 /// (SHLD) shifted, which is what Intel processors do.
 /// </summary>
 internal sealed unsafe class DoubleShift : InstructionFamily
@@ -21,6 +21,8 @@ internal sealed unsafe class DoubleShift : InstructionFamily
 
     public override RflagsBits Overwrites(in Instruction instruction)
         => Shift.OverwritesFlags(instruction, 2) ? FlagLiveness.Status : RflagsBits.None;
+
+    public override ZeroedFlags Zeroed(in Instruction instruction) => Shift.ZeroedBy(instruction, 2, RflagsBits.AF);
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Left<TWidth, TTarget, TCount>(CpuState* cpu, Op* op, byte* memory, long budget)
@@ -54,7 +56,7 @@ internal sealed unsafe class DoubleShift : InstructionFamily
                 carry = (value >> (TWidth.Bits - count)) & 1;
             }
 
-            LazyFlags.SetResult<TWidth>(cpu, result, ShiftFlags.Of(carry, ShiftFlags.TopTwoDiffer<TWidth>(value)));
+            LazyFlags.SetResult<TWidth>(cpu, result, ShiftFlags.Of(carry, ShiftFlags.TopTwoDiffer<TWidth>(value), count));
         }
 
         TTarget.Write<TWidth>(target, result);
@@ -92,7 +94,7 @@ internal sealed unsafe class DoubleShift : InstructionFamily
                 carry = (value >> (count - 1)) & 1;
             }
 
-            LazyFlags.SetResult<TWidth>(cpu, result, ShiftFlags.Of(carry, ((value >> (TWidth.Bits - 1)) ^ filler) & 1));
+            LazyFlags.SetResult<TWidth>(cpu, result, ShiftFlags.Of(carry, ((value >> (TWidth.Bits - 1)) ^ filler) & 1, count));
         }
 
         TTarget.Write<TWidth>(target, result);

@@ -4,8 +4,7 @@ using Iced.Intel;
 namespace LivePatchLab.Machine;
 
 /// <summary>
-/// MUL, the three forms of IMUL, and MULX. SF, ZF, AF and PF are undefined: ours, as those of
-/// current Intel processors, are SF and PF of the low half, and ZF and AF 0.
+/// MUL, the three forms of IMUL, and MULX. CF and OF say whether the product has an upper half; SF, ZF, AF and PF are undefined, and 0 here.
 /// </summary>
 internal sealed unsafe class Multiply : InstructionFamily
 {
@@ -73,7 +72,7 @@ internal sealed unsafe class Multiply : InstructionFamily
         var b = TByImmediate.Wanted ? TWidth.SignExtend((ulong)op->Immediate) : TWidth.SignExtend(TWidth.Read(destination));
         var low = a * b;
         TWidth.WriteRegister(destination, (ulong)low);
-        if (TFlags.Wanted) SetFlags<TWidth>(cpu, (ulong)low, TWidth.Bits == 64 ? HighHalf(a, b) != low >> 63 : TWidth.SignExtend((ulong)low) != low);
+        if (TFlags.Wanted) SetFlags(cpu, TWidth.Bits == 64 ? HighHalf(a, b) != low >> 63 : TWidth.SignExtend((ulong)low) != low);
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
     }
 
@@ -140,7 +139,7 @@ internal sealed unsafe class Multiply : InstructionFamily
             }
         }
 
-        SetFlags<TWidth>(cpu, low, isWide);
+        SetFlags(cpu, isWide);
     }
 
     // BigMul wants the address of a local, and a handler with one of those cannot end in a jump: hence these two.
@@ -150,6 +149,5 @@ internal sealed unsafe class Multiply : InstructionFamily
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static long HighHalf(long a, long b) => Math.BigMul(a, b, out _);
 
-    private static void SetFlags<TWidth>(CpuState* cpu, ulong low, bool isWide) where TWidth : struct, IWidth
-        => LazyFlags.Set(cpu, LazyFlags.Product + TWidth.Log2Bytes, low, isWide ? LazyFlags.Carry | LazyFlags.Overflow : 0);
+    private static void SetFlags(CpuState* cpu, bool isWide) => LazyFlags.SetBits(cpu, isWide ? LazyFlags.Carry | LazyFlags.Overflow : 0);
 }

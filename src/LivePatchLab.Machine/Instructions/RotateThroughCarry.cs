@@ -3,7 +3,10 @@ using Iced.Intel;
 
 namespace LivePatchLab.Machine;
 
-/// <summary>RCL and RCR: rotates of one bit more than the operand has.</summary>
+/// <summary>
+/// RCL and RCR: rotates of one bit more than the operand has. A count that is a multiple of that goes once around and changes no flag, OF included: the SDM's
+/// pseudo-code has no bit to rotate then (vol. 2, RCL/RCR/ROL/ROR).
+/// </summary>
 internal sealed unsafe class RotateThroughCarry : InstructionFamily
 {
     public override IReadOnlyList<Mnemonic> Mnemonics { get; } = [Mnemonic.Rcl, Mnemonic.Rcr];
@@ -17,6 +20,15 @@ internal sealed unsafe class RotateThroughCarry : InstructionFamily
     }
 
     public override RflagsBits Overwrites(in Instruction instruction) => RflagsBits.None;
+
+    // Of 8 and 16 bits a count in CL may go around, which no mask of it tells.
+    public override ZeroedFlags Zeroed(in Instruction instruction)
+    {
+        var zeroed = Shift.ZeroedBy(instruction, 1, RflagsBits.None);
+        var bits = instruction.Op0Kind == OpKind.Memory ? 8 * instruction.MemorySize.GetSize() : 8 * instruction.Op0Register.GetSize();
+        if (bits >= 32) return zeroed;
+        return zeroed.IsConditional || (instruction.GetImmediate(1) & Shift.CountMask(instruction)) % (ulong)(bits + 1) == 0 ? default : zeroed;
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Left<TWidth, TTarget, TCount>(CpuState* cpu, Op* op, byte* memory, long budget)
@@ -35,7 +47,8 @@ internal sealed unsafe class RotateThroughCarry : InstructionFamily
         var value = TWidth.Read(target);
         var carry = LazyFlags.IsCarry(cpu) ? 1UL : 0;
         var overflow = ShiftFlags.TopTwoDiffer<TWidth>(value);
-        var count = (TCount.Of(cpu, op) & (TWidth.Bits == 64 ? 63 : 31)) % (TWidth.Bits + 1);
+        var masked = TCount.Of(cpu, op) & (TWidth.Bits == 64 ? 63 : 31);
+        var count = masked % (TWidth.Bits + 1);
         for (var i = 0; i < count; i++)
         {
             var shiftedOut = (value >> (TWidth.Bits - 1)) & 1;
@@ -44,7 +57,7 @@ internal sealed unsafe class RotateThroughCarry : InstructionFamily
         }
 
         TTarget.Write<TWidth>(target, value);
-        if (count != 0) LazyFlags.Replace(cpu, LazyFlags.Carry | LazyFlags.Overflow, ShiftFlags.Of(carry, overflow));
+        if (count != 0) LazyFlags.Replace(cpu, LazyFlags.Carry | LazyFlags.Overflow, ShiftFlags.Of(carry, overflow, masked));
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
     }
 
@@ -65,7 +78,8 @@ internal sealed unsafe class RotateThroughCarry : InstructionFamily
         var value = TWidth.Read(target);
         var carry = LazyFlags.IsCarry(cpu) ? 1UL : 0;
         var overflow = ((value >> (TWidth.Bits - 1)) ^ carry) & 1;
-        var count = (TCount.Of(cpu, op) & (TWidth.Bits == 64 ? 63 : 31)) % (TWidth.Bits + 1);
+        var masked = TCount.Of(cpu, op) & (TWidth.Bits == 64 ? 63 : 31);
+        var count = masked % (TWidth.Bits + 1);
         for (var i = 0; i < count; i++)
         {
             var shiftedOut = value & 1;
@@ -74,7 +88,7 @@ internal sealed unsafe class RotateThroughCarry : InstructionFamily
         }
 
         TTarget.Write<TWidth>(target, value);
-        if (count != 0) LazyFlags.Replace(cpu, LazyFlags.Carry | LazyFlags.Overflow, ShiftFlags.Of(carry, overflow));
+        if (count != 0) LazyFlags.Replace(cpu, LazyFlags.Carry | LazyFlags.Overflow, ShiftFlags.Of(carry, overflow, masked));
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
     }
 }

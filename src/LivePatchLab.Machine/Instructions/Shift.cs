@@ -43,9 +43,10 @@ internal sealed unsafe class Shift : InstructionFamily
     public override RflagsBits Overwrites(in Instruction instruction)
     {
         if (!OverwritesFlags(instruction, 1)) return RflagsBits.None;
-        if (instruction.Mnemonic is not (Mnemonic.Rol or Mnemonic.Ror)) return FlagLiveness.Status;
-        return instruction.Op0Kind == OpKind.Register && instruction.GetImmediate(1) != 1 ? RflagsBits.CF : RflagsBits.CF | RflagsBits.OF;
+        return Rotates(instruction) ? RflagsBits.CF | RflagsBits.OF : FlagLiveness.Status;
     }
+
+    public override ZeroedFlags Zeroed(in Instruction instruction) => ZeroedBy(instruction, 1, Rotates(instruction) ? RflagsBits.None : RflagsBits.AF);
 
     /// <summary>The type of the count in the last operand, with the operation's field for it filled in.</summary>
     public static Type CountOf(OpBuilder builder, int operand)
@@ -57,11 +58,35 @@ internal sealed unsafe class Shift : InstructionFamily
 
     /// <summary>Only a count that is known, and not 0, is sure to set flags.</summary>
     public static bool OverwritesFlags(in Instruction instruction, int operand)
+        => HasImmediateCount(instruction, operand) && (instruction.GetImmediate(operand) & CountMask(instruction)) != 0;
+
+    /// <summary>
+    /// What is 0 behind a shift: OF where the count is not 1, for which alone it is defined, and others where it is not 0 (SDM vol. 2, SAL/SAR/SHL/SHR, RCL/RCR/ROL/ROR,
+    /// SHLD, SHRD).
+    /// </summary>
+    /// <param name="instruction">The shift.</param>
+    /// <param name="operand">Which operand is the count.</param>
+    /// <param name="others">What it leaves undefined besides OF.</param>
+    public static ZeroedFlags ZeroedBy(in Instruction instruction, int operand, RflagsBits others)
     {
-        if (instruction.GetOpKind(operand) is not (OpKind.Immediate8 or OpKind.Immediate8to16 or OpKind.Immediate8to32 or OpKind.Immediate8to64)) return false;
-        var bytes = instruction.Op0Kind == OpKind.Memory ? instruction.MemorySize.GetSize() : instruction.Op0Register.GetSize();
-        return (instruction.GetImmediate(operand) & (bytes == 8 ? 63UL : 31UL)) != 0;
+        var mask = CountMask(instruction);
+        if (!HasImmediateCount(instruction, operand)) return new(RflagsBits.None, others, RflagsBits.OF, (byte)mask);
+        return (instruction.GetImmediate(operand) & mask) switch
+        {
+            0 => default,
+            1 => new(others),
+            _ => new(others | RflagsBits.OF),
+        };
     }
+
+    /// <summary>The bits of a count that count.</summary>
+    public static ulong CountMask(in Instruction instruction)
+        => (instruction.Op0Kind == OpKind.Memory ? instruction.MemorySize.GetSize() : instruction.Op0Register.GetSize()) == 8 ? 63UL : 31UL;
+
+    private static bool HasImmediateCount(in Instruction instruction, int operand)
+        => instruction.GetOpKind(operand) is OpKind.Immediate8 or OpKind.Immediate8to16 or OpKind.Immediate8to32 or OpKind.Immediate8to64;
+
+    private static bool Rotates(in Instruction instruction) => instruction.Mnemonic is Mnemonic.Rol or Mnemonic.Ror;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Apply<TOperation, TWidth, TTarget, TCount, TFlags>(CpuState* cpu, Op* op, byte* memory, long budget)
@@ -95,14 +120,7 @@ internal sealed unsafe class Shift : InstructionFamily
         TTarget.Write<TWidth>(target, result);
         if (!TFlags.Wanted || count == 0) return;
         var carryAndOverflow = TOperation.CarryAndOverflow<TWidth>(value, count, result);
-        if (TOperation.IsRotate) LazyFlags.Replace(cpu, LeavesOverflow<TTarget, TCount>(count) ? LazyFlags.Carry : LazyFlags.Carry | LazyFlags.Overflow, carryAndOverflow);
+        if (TOperation.IsRotate) LazyFlags.Replace(cpu, LazyFlags.Carry | LazyFlags.Overflow, carryAndOverflow);
         else LazyFlags.SetResult<TWidth>(cpu, result, carryAndOverflow);
     }
-
-    // As current Intel processors have it, OF being undefined there.
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static bool LeavesOverflow<TTarget, TCount>(int count)
-        where TTarget : struct, IOperand
-        where TCount : struct, IShiftCount
-        => typeof(TTarget) == typeof(RegisterDestination) && typeof(TCount) == typeof(ImmediateCount) && count != 1;
 }

@@ -12,8 +12,7 @@ internal interface IShiftOperation
     static abstract ulong Apply<TWidth>(ulong value, int count) where TWidth : struct, IWidth;
 
     /// <summary>
-    /// CF and OF. OF is defined for a count of 1 only; for every other count, it is here what one of the same value by 1 would give, and a rotate of
-    /// a register by an immediate leaves it as it was, which is what current Intel processors do.
+    /// CF and OF. OF is defined for a count of 1 only, and 0 here for every other (<see cref="ZeroedFlags"/>).
     /// </summary>
     static abstract uint CarryAndOverflow<TWidth>(ulong value, int count, ulong result) where TWidth : struct, IWidth;
 }
@@ -29,7 +28,7 @@ internal readonly struct ShiftLeft : IShiftOperation
     public static uint CarryAndOverflow<TWidth>(ulong value, int count, ulong result) where TWidth : struct, IWidth
     {
         var carry = TWidth.Bits == 64 ? (value >> (64 - count)) & 1 : (result >> TWidth.Bits) & 1;
-        return ShiftFlags.Of(carry, ShiftFlags.TopTwoDiffer<TWidth>(value));
+        return ShiftFlags.Of(carry, ShiftFlags.TopTwoDiffer<TWidth>(value), count);
     }
 }
 
@@ -42,7 +41,7 @@ internal readonly struct ShiftRight : IShiftOperation
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint CarryAndOverflow<TWidth>(ulong value, int count, ulong result) where TWidth : struct, IWidth
-        => ShiftFlags.Of((value >> (count - 1)) & 1, (value >> (TWidth.Bits - 1)) & 1);
+        => ShiftFlags.Of((value >> (count - 1)) & 1, (value >> (TWidth.Bits - 1)) & 1, count);
 }
 
 internal readonly struct ShiftRightArithmetic : IShiftOperation
@@ -54,7 +53,7 @@ internal readonly struct ShiftRightArithmetic : IShiftOperation
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint CarryAndOverflow<TWidth>(ulong value, int count, ulong result) where TWidth : struct, IWidth
-        => ShiftFlags.Of((ulong)(TWidth.SignExtend(value) >> (count - 1)) & 1, 0);
+        => ShiftFlags.Of((ulong)(TWidth.SignExtend(value) >> (count - 1)) & 1, 0, count);
 }
 
 internal readonly struct RotateLeft : IShiftOperation
@@ -71,7 +70,7 @@ internal readonly struct RotateLeft : IShiftOperation
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint CarryAndOverflow<TWidth>(ulong value, int count, ulong result) where TWidth : struct, IWidth
-        => ShiftFlags.Of(result & 1, ShiftFlags.TopTwoDiffer<TWidth>(value));
+        => ShiftFlags.Of(result & 1, ShiftFlags.TopTwoDiffer<TWidth>(value), count);
 }
 
 internal readonly struct RotateRight : IShiftOperation
@@ -88,13 +87,13 @@ internal readonly struct RotateRight : IShiftOperation
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint CarryAndOverflow<TWidth>(ulong value, int count, ulong result) where TWidth : struct, IWidth
-        => ShiftFlags.Of((result >> (TWidth.Bits - 1)) & 1, (value ^ (value >> (TWidth.Bits - 1))) & 1);
+        => ShiftFlags.Of((result >> (TWidth.Bits - 1)) & 1, (value ^ (value >> (TWidth.Bits - 1))) & 1, count);
 }
 
 internal static class ShiftFlags
 {
-    /// <summary>Two bits to their places in RFLAGS.</summary>
-    public static uint Of(ulong carry, ulong overflow) => (uint)(carry | (overflow << 11));
+    /// <summary>CF, and OF of a shift by 1, to their places in RFLAGS.</summary>
+    public static uint Of(ulong carry, ulong overflow, int count) => (uint)(carry | (count == 1 ? overflow << 11 : 0));
 
     /// <summary>1 when a shift to the left by 1 changes the sign.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
