@@ -49,6 +49,9 @@ public sealed record MachineOptions
     /// <summary>How long an address is interpreted under <see cref="ExecutionEngine.Auto"/> before it is translated, in instructions; less than the usual is for tests of the change from one to the other.</summary>
     internal int HotInstructions { get; init; } = HotInstructionsUsual;
 
+    /// <summary>The processor that is translated for; another than the host's own is for tests.</summary>
+    internal NativeHost Host { get; init; } = NativeHost.Own;
+
     /// <summary>How long a turn is of a CPU with nobody to wait for, in cycles: so that <see cref="SmpMachine.Run"/> still looks at its cancellation now and then.</summary>
     internal long LoneTurnCycles { get; init; } = 10_000_000;
 

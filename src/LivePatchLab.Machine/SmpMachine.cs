@@ -46,7 +46,7 @@ public sealed unsafe partial class SmpMachine : IDisposable
 
     public SmpMachine(MachineOptions options)
     {
-        Engine = Available(options.Engine);
+        Engine = Available(options.Engine, options.Host);
         Costs = options.Costs;
         Fetch = options.Fetch;
         Choices = options.Choices;
@@ -258,7 +258,7 @@ public sealed unsafe partial class SmpMachine : IDisposable
         if (routine == _awaited) RequestStop();
     }
 
-    private static ExecutionEngine Available(ExecutionEngine wanted) => HostSystem.Obstacle switch
+    private static ExecutionEngine Available(ExecutionEngine wanted, NativeHost host) => host.Obstacle switch
     {
         null => wanted,
         _ when wanted != ExecutionEngine.Translator => ExecutionEngine.Interpreter,

@@ -84,6 +84,7 @@ internal unsafe struct CpuState
     public ulong NativeBorrowed;
     public ulong NativeTarget;
     public fixed ulong NativeDisplaced[3];
+    public ulong NativeShiftCount;
 
     /// <summary>CR0, CR2, CR3, CR4 and CR8 as last written; the machine gives them no meaning here.</summary>
     public fixed ulong ControlRegisters[16];

@@ -88,7 +88,7 @@ internal sealed unsafe partial class Interpreter : IDisposable
     /// <summary>Has hot code run native from now on.</summary>
     /// <param name="options">Of the machine: which engine was asked for, and what of the host's the translator may use.</param>
     public void UseTranslator(MachineOptions options)
-        => Native = new(_memory, _cache, isEager: options.Engine == ExecutionEngine.Translator) { Clock = options.HostClock, BytesMax = options.TranslationBytesMax, HotInstructions = options.HotInstructions };
+        => Native = new(_memory, _cache, isEager: options.Engine == ExecutionEngine.Translator) { Clock = options.HostClock, BytesMax = options.TranslationBytesMax, HotInstructions = options.HotInstructions, Host = options.Host };
 
     /// <summary>
     /// Retires at most <paramref name="instructions"/> instructions and returns how many it did. RIP is valid afterwards and

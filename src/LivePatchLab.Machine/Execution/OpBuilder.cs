@@ -9,6 +9,16 @@ namespace LivePatchLab.Machine;
 internal sealed unsafe class OpBuilder
 {
     private Instruction _instruction;
+    private bool _findsHandlers = true;
+
+    /// <summary>True for an instruction for which there is a handler; all others are #UD. The handler is not compiled for the answer.</summary>
+    public static bool Accepts(in Instruction instruction)
+    {
+        Op op;
+        var builder = new OpBuilder { _findsHandlers = false };
+        builder.Begin(instruction, &op, remaining: 1, careful: false, FlagLiveness.Status);
+        return !instruction.IsInvalid && InstructionTable.Of(instruction).TryBuild(builder);
+    }
 
     /// <summary>The instruction being built.</summary>
     public ref readonly Instruction Instruction => ref _instruction;
@@ -48,7 +58,9 @@ internal sealed unsafe class OpBuilder
     }
 
     public void Use(Type family, string handler, Type? a = null, Type? b = null, Type? c = null, Type? d = null, Type? e = null, Type? f = null)
-        => Op->Handler = HandlerAddress.Of(family, handler, a, b, c, d, e, f);
+    {
+        if (_findsHandlers) Op->Handler = HandlerAddress.Of(family, handler, a, b, c, d, e, f);
+    }
 
     public void BranchTo(ulong taken, ulong? notTaken = null)
     {

@@ -5,7 +5,7 @@ namespace LivePatchLab.Machine;
 
 /// <summary>
 /// Translated code does not ask whether an access is permitted: the host's page tables know. An access that they refuse raises
-/// SIGSEGV (SIGBUS, and SIGFPE for a division) with the host's instruction pointer in translated code; a handler of a few instructions,
+/// SIGSEGV (SIGBUS, SIGFPE for a division, and SIGILL for what this processor has not got after all) with the host's instruction pointer in translated code; a handler of a few instructions,
 /// written out by hand below, then sends the thread on to the machine's fault stub, from where it comes back as any other exit.
 /// A signal from anywhere else goes to the handler that was there before, .NET's own, with its arguments and registers untouched.
 /// </summary>
@@ -14,7 +14,7 @@ internal static unsafe class FaultSignals
     // Linux, arch/x86/include/uapi/asm/sigcontext.h (v6.1): struct ucontext has the registers behind flags, link and stack.
     private const int ContextRsp = 160, ContextRip = 168;
 
-    private const int BusError = 7, FloatingPoint = 8, SegmentationViolation = 11;
+    private const int IllegalInstruction = 4, BusError = 7, FloatingPoint = 8, SegmentationViolation = 11;
 
     private static readonly Lock Installing = new();
     private static bool _isInstalled;
@@ -29,7 +29,7 @@ internal static unsafe class FaultSignals
             var code = HostSystem.Map(null, GuestMemory.PageBytes, HostSystem.ProtRead | HostSystem.ProtWrite, HostSystem.MapPrivate | HostSystem.MapAnonymous, -1);
             var at = code;
             var handlers = new List<(int Signal, nint Handler)>();
-            foreach (var signal in (int[])[SegmentationViolation, BusError, FloatingPoint])
+            foreach (var signal in (int[])[IllegalInstruction, SegmentationViolation, BusError, FloatingPoint])
             {
                 SignalHandling before;
                 if (HostSystem.SignalAction(signal, null, &before) != 0) throw new Win32Exception(Marshal.GetLastPInvokeError());
@@ -53,7 +53,7 @@ internal static unsafe class FaultSignals
     /// <summary>handler(signal, info, context): in EDI, RSI, RDX.</summary>
     private static byte* WriteHandler(byte* at, nint before)
     {
-        // 0 and 1 are SIG_DFL and SIG_IGN. .NET has handlers of its own for all three, so that would be a host this was not made for.
+        // 0 and 1 are SIG_DFL and SIG_IGN. .NET has handlers of its own for all of them, so that would be a host this was not made for.
         if (before is 0 or 1) throw new PlatformNotSupportedException("the run-time has no signal handlers of its own");
         void Bytes(params ReadOnlySpan<byte> bytes)
         {

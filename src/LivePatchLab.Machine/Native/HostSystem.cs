@@ -1,6 +1,5 @@
 using System.ComponentModel;
 using System.Runtime.InteropServices;
-using System.Runtime.Intrinsics.X86;
 
 namespace LivePatchLab.Machine;
 
@@ -71,7 +70,6 @@ internal static unsafe partial class HostSystem
     private static string? FindObstacle()
     {
         if (!OperatingSystem.IsLinux() || RuntimeInformation.ProcessArchitecture != Architecture.X64) return "it needs Linux on an x86-64 processor";
-        if (!Bmi2.X64.IsSupported) return "it needs a processor with BMI2";
         return Environment.SystemPageSize == GuestMemory.PageBytes ? null : "it needs a host with pages of 4096 bytes";
     }
 

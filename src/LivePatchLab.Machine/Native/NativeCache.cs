@@ -41,7 +41,7 @@ internal sealed unsafe class NativeCache : IDisposable
     private readonly (ulong Rip, long Changes)[] _otherBytes = new (ulong, long)[FastEntries];
     private long _changes = 1;
 
-    private NativeCache(GuestMemory memory, BlockCache blocks, CodeMemory code, IndirectTable indirect, nint origin)
+    private NativeCache(GuestMemory memory, BlockCache blocks, CodeMemory code, IndirectTable indirect, NativeHost host, nint origin)
     {
         _memory = memory;
         _blocks = blocks;
@@ -50,7 +50,7 @@ internal sealed unsafe class NativeCache : IDisposable
         _volatile = new(memory);
         _trace = new(memory, blocks, _volatile);
         Thunks = new(code, _emitter);
-        _translator = new(code, _emitter, Thunks, indirect, new(code, _emitter, Thunks), origin);
+        _translator = new(code, _emitter, Thunks, indirect, new(code, _emitter, Thunks, host), host, origin);
         _codeStart = code.Next;
         indirect.Clear(Thunks.IndirectMiss);
     }
@@ -71,12 +71,13 @@ internal sealed unsafe class NativeCache : IDisposable
     /// <param name="memory">The machine's memory.</param>
     /// <param name="blocks">The interpreter's cache, which knows what is dirty.</param>
     /// <param name="bytesMax">Native code beyond this is forgotten.</param>
+    /// <param name="host">The processor that is translated for.</param>
     /// <param name="origin">Where translated code finds the guest's address 0.</param>
-    public static NativeCache? TryCreate(GuestMemory memory, BlockCache blocks, long bytesMax, nint origin)
+    public static NativeCache? TryCreate(GuestMemory memory, BlockCache blocks, long bytesMax, NativeHost host, nint origin)
     {
         var code = CodeMemory.TryCreate(bytesMax);
         if (code is null) return null;
-        if (AddressProbe.IsAvailable && IndirectTable.TryCreate() is { } indirect) return new(memory, blocks, code, indirect, origin);
+        if (AddressProbe.IsAvailable && IndirectTable.TryCreate() is { } indirect) return new(memory, blocks, code, indirect, host, origin);
         code.Dispose();
         return null;
     }

@@ -95,6 +95,9 @@ internal sealed unsafe class NativeEmitter : CodeWriter
         *_at++ = bits;
     }
 
+    /// <summary>The operand bytes for a register and a place in the frame, behind an opcode without prefix.</summary>
+    public void FrameOperand(int register, byte slot) => ModRm(register, Rsp, slot);
+
     /// <summary>MOVZX scratch, byte [displacement + scratch], the sum having 32 bits; see <see cref="AddressProbe"/>.</summary>
     public void ReadProbe(int displacement)
     {
@@ -143,6 +146,9 @@ internal sealed unsafe class NativeEmitter : CodeWriter
 
     /// <summary>Has a displacement that has been written lead to where code is written now.</summary>
     public void Land(byte* displacement) => *(int*)displacement = (int)(_at - (displacement + 4));
+
+    /// <summary>The same for one of 8 bits, given by where it ends.</summary>
+    public void LandShort(byte* displacement) => displacement[-1] = (byte)checked((sbyte)(_at - displacement));
 
     public const int IfLess = 12;
 

@@ -111,6 +111,9 @@ internal sealed unsafe partial class NativeEngine : IDisposable
     /// <summary>What is interpreted at an address before it is translated, in instructions: about what that takes. The first of all takes some times as much.</summary>
     public int HotInstructions { get; init; } = MachineOptions.HotInstructionsUsual;
 
+    /// <summary>See <see cref="MachineOptions.Host"/>. It counts from the first translation on.</summary>
+    public NativeHost Host { get; set; } = NativeHost.Own;
+
     public NativeCache? Cache => _cache;
 
     /// <summary>Host address of guest address 0, as the guest's code is run most.</summary>
@@ -333,6 +336,7 @@ internal sealed unsafe partial class NativeEngine : IDisposable
         }
 
         if (point.Borrowed >= 0) cpu->Registers[point.Borrowed] = cpu->NativeBorrowed;
+        if (point.Zeroed.All != RflagsBits.None) LazyFlags.SetBits(cpu, LazyFlags.Status(cpu) & ~LazyFlags.OfBits(point.Zeroed.With(cpu->NativeShiftCount)));
         ref var faults = ref CollectionsMarshal.GetValueRefOrAddDefault(_faults, point.Rip, out _);
         if (++faults == FaultsBorne) _cache.Exclude(point.Rip);
         return NativeStop.Care;
@@ -347,7 +351,7 @@ internal sealed unsafe partial class NativeEngine : IDisposable
         if (_cache is null)
         {
             _view = GuestView.TryCreate(_memory);
-            _cache = _view is null ? null : NativeCache.TryCreate(_memory, _blocks, BytesMax, (nint)_view.Origin);
+            _cache = _view is null ? null : NativeCache.TryCreate(_memory, _blocks, BytesMax, Host, (nint)_view.Origin);
             if (_cache is null)
             {
                 _leastBudget = long.MaxValue;

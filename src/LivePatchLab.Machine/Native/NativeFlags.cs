@@ -14,7 +14,8 @@ internal static class NativeFlags
     /// For each instruction the flags that somebody may see behind it before they are set again: one that reads them, one that may fault
     /// or leave, or whoever comes behind the last.
     /// </summary>
-    public static void FindSeen(ReadOnlySpan<TraceInstruction> trace, Span<RflagsBits> seenAfter)
+    /// <returns>Those that somebody may see of what was there before the first.</returns>
+    public static RflagsBits FindSeen(ReadOnlySpan<TraceInstruction> trace, Span<RflagsBits> seenAfter)
     {
         var seen = FlagLiveness.Status;
         for (var i = trace.Length - 1; i >= 0; i--)
@@ -25,5 +26,7 @@ internal static class NativeFlags
             if (family.MayLeave(instruction) || instruction.FlowControl != FlowControl.Next) seen = FlagLiveness.Status;
             else seen = (seen & ~family.Overwrites(instruction)) | (instruction.RflagsRead & FlagLiveness.Status);
         }
+
+        return seen;
     }
 }

@@ -29,6 +29,9 @@ internal static class NativeFrame
     /// <summary>Three of the guest's registers while those of the host that they have are the homes of others; see <see cref="RegisterHomes"/>.</summary>
     public const byte Displaced = 72;
 
+    /// <summary>CL before the last shift by it whose flags are not the lab's: <see cref="FlagRepair"/>.</summary>
+    public const byte ShiftCount = 96;
+
     /// <summary>With what the entry pushes, RSP stays aligned.</summary>
     public const byte Bytes = 104;
 }

@@ -4,7 +4,8 @@ namespace LivePatchLab.Machine;
 
 /// <summary>
 /// Which instructions are translated. All others leave translated code and are interpreted: system instructions, strings, far branches,
-/// whatever has a 32-bit address, bit strings, operands in FS or GS beside R13 to R15, and those whose stack operand is not of 64 bits.
+/// whatever has a 32-bit address, bit strings, operands in FS or GS beside R13 to R15, and those whose stack operand is not of 64 bits. What the interpreter has no
+/// handler for is #UD there, and so never translated.
 /// </summary>
 internal static class NativeInstructions
 {
@@ -25,9 +26,10 @@ internal static class NativeInstructions
     ];
 
     public static bool IsTranslated(in Instruction instruction)
+        => !instruction.IsInvalid && (IsNothing(instruction) || IsListed(instruction)) && OpBuilder.Accepts(instruction);
+
+    private static bool IsListed(in Instruction instruction)
     {
-        if (instruction.IsInvalid) return false;
-        if (IsNothing(instruction)) return true;
         if (!HasPlainAddress(instruction) || !NativeChecks.MayMoveStack(instruction)) return false;
         switch (instruction.Mnemonic)
         {

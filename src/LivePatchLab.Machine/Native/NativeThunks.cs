@@ -95,6 +95,7 @@ internal sealed unsafe class NativeThunks
         e.Memory(0x89, NativeEmitter.Rax, NativeEmitter.Scratch, 0);
         CopyToCpu(NativeFrame.Borrowed, CpuFields.NativeBorrowed);
         for (var i = 0; i < 3; i++) CopyToCpu((byte)(NativeFrame.Displaced + (i * 8)), CpuFields.NativeDisplaced + (i * 8));
+        CopyToCpu(NativeFrame.ShiftCount, CpuFields.NativeShiftCount);
         e.Memory(0x8b, NativeEmitter.Rax, NativeEmitter.Scratch, 0);
         e.Jump(exit);
         return start;
@@ -124,7 +125,7 @@ internal sealed unsafe class NativeThunks
     /// <summary>Distances of fields from the start of <see cref="CpuState"/>.</summary>
     public static class CpuFields
     {
-        public static readonly int Budget, Rip, FlagA, FlagKind, FsBase, GsBase, NativeExit, NativeBorrowed, NativeTarget, NativeDisplaced;
+        public static readonly int Budget, Rip, FlagA, FlagKind, FsBase, GsBase, NativeExit, NativeBorrowed, NativeTarget, NativeDisplaced, NativeShiftCount;
 
         static CpuFields()
         {
@@ -140,6 +141,7 @@ internal sealed unsafe class NativeThunks
             NativeBorrowed = (int)((byte*)&state.NativeBorrowed - start);
             NativeTarget = (int)((byte*)&state.NativeTarget - start);
             NativeDisplaced = (int)((byte*)state.NativeDisplaced - start);
+            NativeShiftCount = (int)((byte*)&state.NativeShiftCount - start);
         }
     }
 }

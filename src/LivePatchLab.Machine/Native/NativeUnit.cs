@@ -6,7 +6,8 @@ namespace LivePatchLab.Machine;
 /// <param name="Refund">Instructions that have been paid for and not been retired, itself included; less than 0 where some are retired and not paid for.</param>
 /// <param name="Borrowed">The register whose value is in <see cref="NativeFrame.Borrowed"/>, or -1.</param>
 /// <param name="StackStep">What the guest's RSP is beyond the host's register for it.</param>
-internal readonly record struct FaultPoint(int Offset, ulong Rip, int Refund, int Borrowed, int StackStep);
+/// <param name="Zeroed">The guest's flags that are 0, though the host's may not be.</param>
+internal readonly record struct FaultPoint(int Offset, ulong Rip, int Refund, int Borrowed, int StackStep, ZeroedFlags Zeroed);
 
 /// <summary>A stretch of host code, its points where it may fault, in ascending order, and which of the guest's registers are then in others of the host's.</summary>
 internal sealed class NativeCode(nint start, nint end, FaultPoint[] faults, (int Register, int Host)[] homes)

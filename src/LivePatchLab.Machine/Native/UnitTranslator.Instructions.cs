@@ -11,6 +11,7 @@ internal sealed unsafe partial class UnitTranslator
         ref readonly var entry = ref trace[index];
         var instruction = entry.Instruction;
         var refund = RefundAt(index);
+        if (!NativeInstructions.IsNothing(instruction)) SettleForReader(instruction);
         foreach (var check in _checks.Before(index)) Ask(check, instruction, refund);
         if (NativeInstructions.IsNothing(instruction)) return true;
         if (instruction.Mnemonic is Mnemonic.Push or Mnemonic.Pop or Mnemonic.Leave or Mnemonic.Call or Mnemonic.Ret or Mnemonic.Jmp) _held = -1;
@@ -54,7 +55,10 @@ internal sealed unsafe partial class UnitTranslator
             return true;
         }
 
-        return TryOrdinary(instruction, refund, waits: _checks.WaitsForAddress(index));
+        if (LeftUndefined.By(instruction).IsConditional) FlagRepair.KeepCount(emitter);
+        if (!TryOrdinary(instruction, refund, waits: _checks.WaitsForAddress(index))) return false;
+        NoteFlags(instruction);
+        return true;
     }
 
     /// <summary>What is out of reach faults, and goes to the interpreter.</summary>
@@ -107,7 +111,7 @@ internal sealed unsafe partial class UnitTranslator
     private void RefuseUnlessExtended(in Instruction instruction, int refund)
     {
         emitter.Bytes(0x89, 0xc9);                                                // mov ecx, ecx
-        var (isUpper, fault) = ((nint)emitter.JumpUnlessRcxIsZero(), new FaultPoint(0, instruction.IP, refund, Gpr.Rcx, _stackStep));
+        var (isUpper, fault) = ((nint)emitter.JumpUnlessRcxIsZero(), new FaultPoint(0, instruction.IP, refund, Gpr.Rcx, _stackStep, _unsettled));
         var back = (nint)emitter.At;
         _outOfLine.Add(() =>
         {
@@ -138,8 +142,14 @@ internal sealed unsafe partial class UnitTranslator
         var isPaid = index >= _paidAt && !_isPrecise;
         var refund = isPaid ? EndOfStretch(index) - index - 1 : 0;
         var jump = emitter.JumpIf(number);
-        if (isPaid && refund == 0 && _stackStep == 0 && TryEndRound(jump, target)) return;
-        if (isPaid && refund == 0 && _stackStep == 0 && _homes.Count == 0)
+        var unsettled = _unsettled;
+        if (isPaid && refund == 0 && _stackStep == 0 && IsOwnStart(target) && MayBeginAnew(unsettled))
+        {
+            EndRound(jump, unsettled);
+            return;
+        }
+
+        if (isPaid && refund == 0 && _stackStep == 0 && unsettled.All == RflagsBits.None && _homes.Count == 0)
         {
             Edge(jump, target, isPrecise: false);
             return;
@@ -151,12 +161,14 @@ internal sealed unsafe partial class UnitTranslator
             emitter.Land((byte*)place);
             MoveStack(step);
             if (refund != 0) emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, refund);
-            if (isPaid && TryEndRound(emitter.At + 1, target))
+            if (isPaid && IsOwnStart(target))
             {
-                emitter.Jump();
+                _unsettled = unsettled;
+                EndRound();
                 return;
             }
 
+            Settle(unsettled);
             GiveBackHomes();
             if (isPaid) Edge(emitter.Jump(), target, isPrecise: false);
             else ToEitherEdge(target, _isPrecise ? 0 : index + 1);
@@ -240,6 +252,7 @@ internal sealed unsafe partial class UnitTranslator
         if (!entry.IsFollowed)
         {
             SettleStack();
+            Settle();
             GiveBackHomes();
             if (_isPrecise)
             {
@@ -267,11 +280,12 @@ internal sealed unsafe partial class UnitTranslator
 
         var expected = (int)entry.Next;
         emitter.Lea(NativeEmitter.Rcx, NativeEmitter.Rcx, -expected);
-        var (elsewhere, step) = ((nint)emitter.JumpUnlessRcxIsZero(), _stackStep);
+        var (elsewhere, step, unsettled) = ((nint)emitter.JumpUnlessRcxIsZero(), _stackStep, _unsettled);
         emitter.LoadFrame(NativeEmitter.Rcx, NativeFrame.Borrowed);
         _outOfLine.Add(() =>
         {
             emitter.Land((byte*)elsewhere);
+            Settle(unsettled);
             MoveStack(step);
             if (refund > 1) emitter.Lea(NativeEmitter.Budget, NativeEmitter.Budget, refund - 1);
             emitter.Lea(NativeEmitter.Rcx, NativeEmitter.Rcx, expected);
@@ -290,5 +304,5 @@ internal sealed unsafe partial class UnitTranslator
     }
 
     private void NoteFault(in Instruction instruction, int refund, int borrowed = -1)
-        => _faults.Add(new((int)(emitter.At - _codeStart), instruction.IP, refund, borrowed, _stackStep));
+        => _faults.Add(new((int)(emitter.At - _codeStart), instruction.IP, refund, borrowed, _stackStep, _unsettled));
 }

@@ -199,8 +199,6 @@ internal sealed unsafe partial class UnitTranslator
         // XCHG with memory locks the bus, and a bit's number in a register reaches beyond its operand in memory.
         if (instruction.Mnemonic is Mnemonic.Xchg or Mnemonic.Lea or Mnemonic.Bt or Mnemonic.Bts or Mnemonic.Btr or Mnemonic.Btc) return false;
 
-        // What is undefined may come out otherwise in memory: OF of rotates does.
-        if ((instruction.RflagsUndefined & ~RflagsBits.AF) != RflagsBits.None) return false;
         var operand = -1;
         for (var i = 0; i < host.OpCount; i++)
         {

@@ -12,7 +12,7 @@ namespace LivePatchLab.Machine;
 /// <see cref="Slack"/> instructions left, and R13 is what is left beyond them: enough for the instructions before the payment, and one more. Where it
 /// does not suffice the CPU goes on in the precise form, in which each instruction pays for itself.
 /// </remarks>
-internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmitter emitter, NativeThunks thunks, IndirectTable indirectTable, FlagFidelity fidelity, nint origin)
+internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmitter emitter, NativeThunks thunks, IndirectTable indirectTable, HostTrials trials, NativeHost host, nint origin)
 {
     /// <summary>More than any unit or its precise form takes.</summary>
     public const int LargestCode = 32 * 1024;
@@ -47,9 +47,8 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
     /// <summary>The unit of a trace; null where not even its first instruction can be translated.</summary>
     public (NativeUnit Unit, NativeCode Code)? Translate(TraceBuilder trace)
     {
-        NativeFlags.FindSeen(trace.Trace, _seen);
-        _count = Sufficient(trace.Trace);
-        while (_count > 0)
+        _count = trace.Count;
+        while ((_count = Sufficient(trace.Trace[.._count])) > 0)
         {
             var instructions = trace.Trace[.._count];
             var rip = instructions[0].Instruction.IP;
@@ -97,8 +96,7 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
     public ((ulong Rip, nint Entry)[] Entries, NativeCode Code)? TranslatePrecise(TraceBuilder trace)
     {
         Start(isPrecise: true);
-        _seen.AsSpan().Fill(FlagLiveness.Status);
-        var instructions = trace.Trace[..Sufficient(trace.Trace)];
+        var instructions = trace.Trace[..SufficientOfEach(trace.Trace)];
         if (instructions.IsEmpty) return null;
         _checks.Plan(instructions, isPrecise: true);
         var entries = new (ulong Rip, nint Entry)[instructions.Length];
@@ -107,6 +105,7 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
             var rip = instructions[i].Instruction.IP;
             entries[i] = (rip, memory.Executable((byte*)PayForOne(rip)));
             if (!TryTranslate(instructions, i)) return null;
+            Settle();
             SettleStack();
         }
 
@@ -150,6 +149,7 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
         _homes.Clear();
         _held = -1;
         _stackStep = 0;
+        _unsettled = default;
         _codeStart = memory.Next;
         emitter.Begin(memory.Next);
     }
@@ -159,18 +159,6 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
         for (var i = 0; i < _outOfLine.Count; i++) _outOfLine[i]();
         memory.Next = emitter.At;
         return new(memory.Executable(_codeStart), memory.Executable(emitter.At), [.. _faults], _homes.All.ToArray());
-    }
-
-    /// <summary>How many instructions from the first on give the flags that can be seen behind them as the interpreter does.</summary>
-    private int Sufficient(ReadOnlySpan<TraceInstruction> trace)
-    {
-        for (var i = 0; i < trace.Length; i++)
-        {
-            ref readonly var instruction = ref trace[i].Instruction;
-            if (instruction.RflagsUndefined != RflagsBits.None && !fidelity.IsFaithful(instruction, _seen[i])) return i;
-        }
-
-        return trace.Length;
     }
 
     /// <summary>The first instruction that has no translation, or -1.</summary>
@@ -254,12 +242,13 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
             return;
         }
 
-        if (TryEndRound(emitter.At + 1, target))
+        if (IsOwnStart(target))
         {
-            emitter.Jump();
+            EndRound();
             return;
         }
 
+        Settle();
         GiveBackHomes();
         Edge(emitter.Jump(), target, isPrecise: false);
     }
@@ -285,19 +274,31 @@ internal sealed unsafe partial class UnitTranslator(CodeMemory memory, NativeEmi
         }
     }
 
-    /// <summary>A jump from the unit to its own start keeps the homes. While the unit is not live it leads out. False where it goes elsewhere.</summary>
-    private bool TryEndRound(byte* jump, ulong target)
+    private bool IsOwnStart(ulong target) => target == _start && !_isPrecise;
+
+    /// <summary>True where the flags that are not right are set again before somebody sees them when the unit begins anew.</summary>
+    private bool MayBeginAnew(ZeroedFlags unsettled) => (unsettled.All & _seenAtStart) == RflagsBits.None;
+
+    /// <summary>On to the unit's own start.</summary>
+    private void EndRound()
     {
-        if (target != _start || _isPrecise) return false;
+        if (!MayBeginAnew(_unsettled)) Settle();
+        EndRound(emitter.At + 1, _unsettled);
+        emitter.Jump();
+    }
+
+    /// <summary>A jump from the unit to its own start keeps the homes. While the unit is not live it leads out.</summary>
+    private void EndRound(byte* jump, ZeroedFlags unsettled)
+    {
         var place = (nint)jump;
         _outOfLine.Add(() =>
         {
             emitter.Land((byte*)place);
             _rounds.Add(new(memory.Executable((byte*)place), memory.Executable(emitter.At)));
+            Settle(unsettled);
             GiveBackHomes();
-            Leave(NativeExit.Budget, target);
+            Leave(NativeExit.Budget, _start);
         });
-        return true;
     }
 
     /// <summary>Takes instructions off the budget, and goes on in a unit if the slack is left, else in precise code.</summary>

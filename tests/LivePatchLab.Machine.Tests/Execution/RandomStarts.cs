@@ -28,7 +28,7 @@ internal sealed unsafe class RandomStarts : IDisposable
 
     private readonly HashSet<ulong> _mapped = [];
 
-    public RandomStarts(ulong seed, ExecutionEngine engine)
+    public RandomStarts(ulong seed, TestedEngine engine)
     {
         _draw = new(seed);
         _machine = new(new MachineOptions
@@ -37,7 +37,8 @@ internal sealed unsafe class RandomStarts : IDisposable
             Fetch = _draw.Of(FetchModel.Ideal, FetchModel.Ideal, FetchModel.SdmWorst, FetchModel.SdmWorst with { AtomicChunkBytes = 8 }),
             Choices = new SeededChoices(new Seed(seed)),
             QuantumCyclesMax = _draw.Of(1, 10, 100),
-            Engine = engine,
+            Engine = engine.Kind,
+            Host = engine.Host,
         });
         foreach (var page in Pages) MapAtRandom(page);
         // All that there are, also those that have no name yet.

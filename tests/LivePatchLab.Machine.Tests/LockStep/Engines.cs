@@ -8,6 +8,9 @@ internal static class Engines
         ? [ExecutionEngine.Interpreter, ExecutionEngine.Auto, ExecutionEngine.Translator]
         : [ExecutionEngine.Interpreter, ExecutionEngine.Auto];
 
+    /// <summary>The same, with translators that take the host for another; see <see cref="OtherHosts"/>.</summary>
+    public static IReadOnlyList<TestedEngine> On(string host) => [.. Here.Select(engine => new TestedEngine(engine, OtherHosts.All[host]))];
+
     private static bool HasTranslator()
     {
         try

@@ -66,7 +66,7 @@ public sealed class FullCacheTests(ITestOutputHelper output)
         var (flushes, native) = (0L, 0L);
         for (var seed = 1UL; seed <= (ulong)seeds; seed++)
         {
-            using var run = new LockStepRun(source, seed, Engines.Here);
+            using var run = new LockStepRun(source, seed, Engines.On(OtherHosts.Own));
             run.Run(instructions).ShouldBeNull();
             flushes += run.CacheFlushes;
             native += run.NativeInstructions;

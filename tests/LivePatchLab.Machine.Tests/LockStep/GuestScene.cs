@@ -13,7 +13,7 @@ internal sealed class GuestScene : LockStepScene
     private readonly MemoryStream _output = new();
     private readonly MemoryStream _errors = new();
 
-    public GuestScene(ulong seed, ExecutionEngine engine, long translationBytesMax = CodeRegion.SlotBytes) : base(seed)
+    public GuestScene(ulong seed, TestedEngine engine, long translationBytesMax = CodeRegion.SlotBytes) : base(seed)
     {
         (string guest, string[] arguments) = Draw.Below(Kernels + 3) switch
         {
@@ -24,7 +24,7 @@ internal sealed class GuestScene : LockStepScene
         };
         var cpus = guest is "locks" or "sites" ? Draw.Of(1, 2, 4, 16) : 1;
         var quantum = Draw.Of(1, 10, 200, 1_000, 20_000, 100_000);
-        Machine = new(new() { Cpus = cpus, QuantumCyclesMax = quantum, Choices = new SeededChoices(new(seed)), Engine = engine, TranslationBytesMax = translationBytesMax, HotInstructions = SoonHot });
+        Machine = new(new() { Cpus = cpus, QuantumCyclesMax = quantum, Choices = new SeededChoices(new(seed)), Engine = engine.Kind, Host = engine.Host, TranslationBytesMax = translationBytesMax, HotInstructions = SoonHot });
         _program = new(Machine, ProgramImage.Open(LabFolder.Guest(guest)), arguments, _output, _errors);
         Description = $"{guest} {string.Join(' ', arguments)} on {cpus} CPUs, quantum {quantum}";
     }

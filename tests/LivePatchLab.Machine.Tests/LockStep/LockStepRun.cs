@@ -13,7 +13,7 @@ internal sealed class LockStepRun : IDisposable
 
     private readonly LockStepSource _source;
     private readonly ulong _seed;
-    private readonly IReadOnlyList<ExecutionEngine> _engines;
+    private readonly IReadOnlyList<TestedEngine> _engines;
     private readonly LockStepScene[] _scenes;
     private readonly MachineState[] _states;
     private readonly List<long> _limits = [];
@@ -22,7 +22,7 @@ internal sealed class LockStepRun : IDisposable
     /// <param name="source">What kind of scenes.</param>
     /// <param name="seed">Of the scenes and of their quanta.</param>
     /// <param name="engines">The first is the one that the others are compared with.</param>
-    public LockStepRun(LockStepSource source, ulong seed, IReadOnlyList<ExecutionEngine> engines)
+    public LockStepRun(LockStepSource source, ulong seed, IReadOnlyList<TestedEngine> engines)
     {
         (_source, _seed, _engines) = (source, seed, engines);
         _draw = new(seed ^ 0x71a5_5e1f);
@@ -46,7 +46,7 @@ internal sealed class LockStepRun : IDisposable
     public int Quanta => _limits.Count;
 
     /// <summary>The line that makes the same run again.</summary>
-    public string Replay => $"lockstep --source {_source.Name} --seed {_seed.ToString(CultureInfo.InvariantCulture)} --scenes 1";
+    public string Replay => $"lockstep --source {_source.Name} --seed {_seed.ToString(CultureInfo.InvariantCulture)} --scenes 1 --host {OtherHosts.NameOf(_engines[^1].Host)}";
 
     /// <summary>Runs until each machine has retired so many instructions or has come to its end; gives the first difference, or null.</summary>
     public string? Run(long instructions)
@@ -155,7 +155,7 @@ internal sealed class LockStepRun : IDisposable
         }
     }
 
-    private LockStepScene Again(ExecutionEngine engine, List<long> limits)
+    private LockStepScene Again(TestedEngine engine, List<long> limits)
     {
         var scene = _source.Make(_seed, engine);
         var state = new MachineState();

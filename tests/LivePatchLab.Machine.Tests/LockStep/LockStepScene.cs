@@ -33,7 +33,7 @@ internal abstract class LockStepScene(ulong seed) : IDisposable
 /// <summary>A kind of scenes.</summary>
 /// <param name="Name">By which a replay names it.</param>
 /// <param name="Make">Makes the scene of a seed, with the engine that is to run it.</param>
-internal sealed record LockStepSource(string Name, Func<ulong, ExecutionEngine, LockStepScene> Make)
+internal sealed record LockStepSource(string Name, Func<ulong, TestedEngine, LockStepScene> Make)
 {
     /// <summary>True where most of a scene is compiled code, of which it takes millions of instructions to see the most; false where a new scene is worth more than a long one.</summary>
     public bool IsLarge { get; init; }

@@ -16,31 +16,45 @@ public sealed class LockStepTests(ITestOutputHelper output)
 
     private const int Batches = 4;
 
-    public static TheoryData<int> BatchNumbers => [.. Enumerable.Range(0, Batches)];
+    /// <summary>Each batch on the host as it is, and on one that leaves all undefined flags otherwise; one on a host that lacks what can be done without.</summary>
+    public static TheoryData<string, int> Runs
+    {
+        get
+        {
+            var runs = new TheoryData<string, int> { { OtherHosts.Older, 0 } };
+            for (var batch = 0; batch < Batches; batch++)
+            {
+                runs.Add(OtherHosts.Own, batch);
+                runs.Add(OtherHosts.Differing, batch);
+            }
+
+            return runs;
+        }
+    }
 
     [Theory]
-    [MemberData(nameof(BatchNumbers))]
-    public void Random_programs_run_alike_in_all_engines(int batch) => RunBatch(LockStepSources.Streams, batch, SeedsOfStreams);
+    [MemberData(nameof(Runs))]
+    public void Random_programs_run_alike_in_all_engines(string host, int batch) => RunBatch(LockStepSources.Streams, host, batch, SeedsOfStreams);
 
     [Theory]
-    [MemberData(nameof(BatchNumbers))]
-    public void Random_programs_that_are_patched_run_alike_under_every_fetch_model(int batch) => RunBatch(LockStepSources.PatchedStreams, batch, SeedsOfPatchedStreams);
+    [MemberData(nameof(Runs))]
+    public void Random_programs_that_are_patched_run_alike_under_every_fetch_model(string host, int batch) => RunBatch(LockStepSources.PatchedStreams, host, batch, SeedsOfPatchedStreams);
 
     [Theory]
-    [MemberData(nameof(BatchNumbers))]
-    public void Random_programs_into_which_IPIs_come_run_alike_whoever_looks_on(int batch) => RunBatch(LockStepSources.InterruptedStreams, batch, SeedsOfInterruptedStreams);
+    [MemberData(nameof(Runs))]
+    public void Random_programs_into_which_IPIs_come_run_alike_whoever_looks_on(string host, int batch) => RunBatch(LockStepSources.InterruptedStreams, host, batch, SeedsOfInterruptedStreams);
 
     [Theory]
-    [MemberData(nameof(BatchNumbers))]
-    public void Traced_functions_run_alike_while_protocols_patch_them(int batch) => RunBatch(LockStepSources.PatchedText, batch, SeedsOfPatchedText);
+    [MemberData(nameof(Runs))]
+    public void Traced_functions_run_alike_while_protocols_patch_them(string host, int batch) => RunBatch(LockStepSources.PatchedText, host, batch, SeedsOfPatchedText);
 
     [Theory]
-    [MemberData(nameof(BatchNumbers))]
-    public void Guests_run_alike_in_all_engines(int batch) => RunBatch(LockStepSources.Guests, batch, SeedsOfGuests);
+    [MemberData(nameof(Runs))]
+    public void Guests_run_alike_in_all_engines(string host, int batch) => RunBatch(LockStepSources.Guests, host, batch, SeedsOfGuests);
 
     [Theory]
-    [MemberData(nameof(BatchNumbers))]
-    public void Random_bytes_run_alike_in_all_engines(int batch) => RunBatch(LockStepSources.RandomBytes, batch, SeedsOfRandomBytes);
+    [MemberData(nameof(Runs))]
+    public void Random_bytes_run_alike_in_all_engines(string host, int batch) => RunBatch(LockStepSources.RandomBytes, host, batch, SeedsOfRandomBytes);
 
     /// <summary>Seeds that have shown a difference once.</summary>
     [Theory]
@@ -59,18 +73,21 @@ public sealed class LockStepTests(ITestOutputHelper output)
     [InlineData("random-bytes", 2837178119783004840)]
     public void A_seed_that_was_kept_runs_alike(string source, ulong seed)
     {
-        using var run = new LockStepRun(LockStepSources.All.First(s => s.Name == source), seed, Engines.Here);
-        run.Run(InstructionsPerLargeSeed).ShouldBeNull();
+        foreach (var host in (string[])[OtherHosts.Own, OtherHosts.Differing])
+        {
+            using var run = new LockStepRun(LockStepSources.All.First(s => s.Name == source), seed, Engines.On(host));
+            run.Run(InstructionsPerLargeSeed).ShouldBeNull();
+        }
     }
 
     /// <summary>The last batch is of fresh seeds; its output says which.</summary>
-    private void RunBatch(LockStepSource source, int batch, int seeds)
+    private void RunBatch(LockStepSource source, string host, int batch, int seeds)
     {
         var first = batch < Batches - 1 ? (ulong)(1 + (batch * 1000)) : (ulong)Random.Shared.NextInt64();
         var (instructions, native, traps, quanta) = (0L, 0L, 0L, 0);
         for (var i = 0; i < seeds / Batches; i++)
         {
-            using var run = new LockStepRun(source, first + (ulong)i, Engines.Here);
+            using var run = new LockStepRun(source, first + (ulong)i, Engines.On(host));
             run.Run(source.IsLarge ? InstructionsPerLargeSeed : InstructionsPerSeed).ShouldBeNull();
             instructions += run.Instructions;
             native += run.NativeInstructions;

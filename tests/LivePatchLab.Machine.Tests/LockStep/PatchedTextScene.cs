@@ -13,7 +13,7 @@ internal sealed class PatchedTextScene : LockStepScene
     private KernelRoutine? _task;
     private bool _isEnabled;
 
-    public PatchedTextScene(ulong seed, ExecutionEngine engine) : base(seed)
+    public PatchedTextScene(ulong seed, TestedEngine engine) : base(seed)
     {
         var isLoop = Draw.OneIn(3);
         var options = new LabMachineOptions
@@ -25,9 +25,10 @@ internal sealed class PatchedTextScene : LockStepScene
             Sites = 2 + Draw.Below(30),
             Workload = isLoop ? Workload.Idle : Workload.Running,
             QuantumCyclesMax = Draw.Of(1, 20, 200, 2_000, 20_000, 100_000),
-            Engine = engine,
+            Engine = engine.Kind,
         };
         _lab = new(options);
+        if (_lab.Machine.Interpreter.Native is { } translator) translator.Host = engine.Host;
         _quantaPerSwitch = 1 + Draw.Below(6);
         if (isLoop)
             for (var cpu = 1; cpu < options.Cpus; cpu++) SiteLoop.Start(_lab, cpu, Draw.Below(Math.Min(3, _lab.Text.Functions.Count)));

@@ -1,7 +1,7 @@
 namespace LivePatchLab.Machine.Tests;
 
 /// <summary>CPUs that are started at random in pages of random bytes, by <see cref="RandomStarts"/>.</summary>
-internal sealed class RandomBytesScene(ulong seed, ExecutionEngine engine) : LockStepScene(seed)
+internal sealed class RandomBytesScene(ulong seed, TestedEngine engine) : LockStepScene(seed)
 {
     /// <summary>Most of what random bytes do is to fault, which takes longer than anything else.</summary>
     private const int QuantaMax = 60;

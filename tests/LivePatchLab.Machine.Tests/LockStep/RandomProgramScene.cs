@@ -24,7 +24,7 @@ internal sealed class RandomProgramScene : LockStepScene
     private KernelRoutine? _spinner;
     private int _rounds;
 
-    public RandomProgramScene(ulong seed, ExecutionEngine engine, bool isPatched, bool isInterrupted = false, long translationBytesMax = CodeRegion.SlotBytes) : base(seed)
+    public RandomProgramScene(ulong seed, TestedEngine engine, bool isPatched, bool isInterrupted = false, long translationBytesMax = CodeRegion.SlotBytes) : base(seed)
     {
         var options = new MachineOptions
         {
@@ -32,7 +32,8 @@ internal sealed class RandomProgramScene : LockStepScene
             Fetch = isPatched ? Draw.Of<FetchModel>([.. FetchModel.Presets]) : FetchModel.Ideal,
             Choices = new SeededChoices(new(seed)),
             QuantumCyclesMax = Draw.Of(3, 30, 300, 3_000, 30_000, 100_000),
-            Engine = engine,
+            Engine = engine.Kind,
+            Host = engine.Host,
             TranslationBytesMax = translationBytesMax,
             HotInstructions = SoonHot,
             MemoryOrder = isInterrupted ? Draw.Of(MemoryOrder.SequentiallyConsistent, MemoryOrder.TotalStoreOrder) : MemoryOrder.SequentiallyConsistent,
@@ -40,7 +41,7 @@ internal sealed class RandomProgramScene : LockStepScene
         };
         Machine = new(options);
         _isInterrupted = isInterrupted;
-        if (isInterrupted && engine == ExecutionEngine.Interpreter)
+        if (isInterrupted && engine.Kind == ExecutionEngine.Interpreter)
         {
             Machine.Events.HandlerLeft += delegate { };
             Machine.Events.DirtyFetched += delegate { };
