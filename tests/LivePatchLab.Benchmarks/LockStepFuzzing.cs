@@ -10,7 +10,7 @@ internal static class LockStepFuzzing
 {
     public const string Name = "lockstep";
 
-    public const string Usage = "lockstep [--instructions 1e9] [--seed 1] [--source NAME] [--scenes N]";
+    public const string Usage = "lockstep [--instructions 1e9] [--seed 1] [--source NAME] [--scenes N] [--host own|differing|repairing|older]";
 
     private const long InstructionsPerScene = 1_000_000, InstructionsPerLargeScene = 5_000_000;
 
@@ -31,7 +31,7 @@ internal static class LockStepFuzzing
     /// <exception cref="BadInputException">The arguments make no sense.</exception>
     public static int Run(IReadOnlyList<string> arguments)
     {
-        var (instructions, seed, scenes, sources) = (1_000_000_000L, 1UL, int.MaxValue, LockStepSources.All);
+        var (instructions, seed, scenes, sources, host) = (1_000_000_000L, 1UL, int.MaxValue, LockStepSources.All, OtherHosts.Own);
         for (var i = 0; i < arguments.Count; i += 2)
         {
             var value = i + 1 < arguments.Count ? arguments[i + 1] : throw new BadInputException($"{arguments[i]}: its value is missing; {Usage}");
@@ -41,25 +41,27 @@ internal static class LockStepFuzzing
                 case "--scenes": scenes = (int)Number(value); break;
                 case "--seed": seed = ulong.TryParse(value, CultureInfo.InvariantCulture, out var parsed) ? parsed : throw new BadInputException($"--seed {value}: give a number"); break;
                 case "--source": sources = [Suggestion.Find(LockStepSources.All, source => source.Name, value, "source")]; break;
+                case "--host": host = Suggestion.Find([.. OtherHosts.All.Keys], name => name, value, "host"); break;
                 default: throw new BadInputException($"{arguments[i]}: there is no such option; {Usage}");
             }
         }
 
-        Console.WriteLine($"engines: {string.Join(", ", Engines.Here)}; seeds from {seed}");
+        var engines = Engines.On(host);
+        Console.WriteLine($"engines: {string.Join(", ", engines)}; seeds from {seed}");
         var tallies = sources.Select(source => new Tally(source)).ToList();
-        var difference = Fuzz(tallies, instructions, seed, scenes);
+        var difference = Fuzz(tallies, engines, instructions, seed, scenes);
         foreach (var tally in tallies) Console.WriteLine(tally);
         Console.WriteLine(difference ?? $"{tallies.Sum(t => t.Instructions):N0} instructions of each engine, {tallies.Sum(t => t.Scenes):N0} scenes, {tallies.Sum(t => t.Quanta):N0} quanta: no difference");
         return difference is null ? 0 : 1;
     }
 
-    private static string? Fuzz(List<Tally> tallies, long instructions, ulong seed, int scenes)
+    private static string? Fuzz(List<Tally> tallies, IReadOnlyList<TestedEngine> engines, long instructions, ulong seed, int scenes)
     {
         var reported = Stopwatch.GetTimestamp();
         for (; scenes > 0 && tallies.Sum(t => t.Instructions) < instructions; scenes--)
         {
             var tally = tallies.MinBy(t => t.Instructions / Mix[t.Source])!;
-            using var run = new LockStepRun(tally.Source, seed + (ulong)tally.Scenes, Engines.Here);
+            using var run = new LockStepRun(tally.Source, seed + (ulong)tally.Scenes, engines);
             if (run.Run(tally.Source.IsLarge ? InstructionsPerLargeScene : InstructionsPerScene) is { } difference) return difference;
             tally.Add(run);
             if (Stopwatch.GetElapsedTime(reported) < BetweenReports) continue;

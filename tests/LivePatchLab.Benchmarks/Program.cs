@@ -32,12 +32,12 @@ try
     }
 
     var chosen = names.Count == 0 ? Benchmark.All : [.. names.Select(name => Suggestion.Find(Benchmark.All, b => b.Name, name, "benchmark"))];
-    var results = new JsonObject();
+    var results = new JsonObject { ["processor"] = ProcessorName.Here };
     foreach (var benchmark in chosen)
     {
         var result = benchmark.Measure();
         results[benchmark.Name] = result.ToJson();
-        if (!args.Contains("--json")) Console.WriteLine($"{benchmark.Name}: {benchmark.Question}\n{result}\n");
+        if (!args.Contains("--json")) Console.WriteLine($"{benchmark.Name}: {benchmark.Question}\non {ProcessorName.Here}\n{result}\n");
     }
 
     if (args.Contains("--json")) Console.WriteLine(results.ToJsonString());
