@@ -192,9 +192,10 @@ fi
 
 rm -rf "$results"
 mkdir -p "$results"
+# A second signal must not cut the stopping short: what is still running would then stay.
 trap stop_projects EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+trap "trap '' INT TERM HUP; exit 130" INT
+trap "trap '' INT TERM HUP; exit 143" TERM HUP
 mapfile -t projects < <(in_order)
 run_projects "${projects[@]}"
 finish
