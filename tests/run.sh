@@ -63,33 +63,12 @@ install_tools() {
     [ -z "$missing" ] || say "not here, so what needs them is skipped: $missing"
 }
 
-# A real kernel to read: the package is unpacked into a cache, not installed, so nothing of this computer changes.
-fetch_kernel() {
-    local cache package work
-    if [ -n "${LIVEPATCH_KERNELS:-}" ]; then
-        say "kernel images: $LIVEPATCH_KERNELS"
-        return 0
-    fi
-    if [ -n "${XDG_CACHE_HOME:-}${HOME:-}" ]; then cache=${XDG_CACHE_HOME:-$HOME/.cache}/livepatchlab/kernels; else cache=$root/artifacts/kernels; fi
-    if ! compgen -G "$cache/vmlinuz-6.1.*-cloud-amd64" >/dev/null && has_apt && command -v dpkg >/dev/null; then
-        update_lists
-        package=$(apt-cache pkgnames linux-image-6.1.0- | grep -E '^linux-image-6\.1\.0-[0-9]+-cloud-amd64$' | sort -V | tail -n 1 || true)
-        if [ -n "$package" ] && mkdir -p "$cache" && work=$(mktemp -d "$cache/unpack.XXXXXX"); then
-            say "fetching $package"
-            if (cd "$work" && apt -o APT::Sandbox::User=root download "$package" >/dev/null 2>&1 && dpkg -x ./*.deb tree); then
-                # Moved, so that a run that is broken off leaves no half an image behind.
-                mv "$work"/tree/boot/vmlinuz-* "$cache/"
-            fi
-            rm -rf "$work"
-        fi
-    fi
-    if compgen -G "$cache/vmlinuz-6.1.*-cloud-amd64" >/dev/null; then
-        export LIVEPATCH_KERNELS=$cache
-        say "kernel images: $LIVEPATCH_KERNELS"
-    else
-        say "no Debian 6.1 kernel image here (it takes root, apt-get and a network): tests on a real kernel are skipped unless /boot has one"
-    fi
-}
+# What the reader must not miss; told again at the end.
+notes=()
+note() { notes+=("$*") && say "$*"; }
+
+# shellcheck source=tests/kernels.sh
+. tests/kernels.sh
 
 # One attribute of the counters in a .trx file.
 counter() { sed -n "s/.*<Counters[^>]* $2=\"\([0-9]*\)\".*/\1/p" "$1" | head -n 1; }
@@ -173,6 +152,8 @@ in_order() {
 }
 
 finish() {
+    local told
+    for told in "${notes[@]}"; do say "$told"; done
     if [ "$skipped" -gt 0 ]; then echo "$passed passed, $failed failed, $skipped skipped"; else echo "$passed passed, $failed failed"; fi
     [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ] || exit 1
 }
@@ -181,7 +162,7 @@ command -v dotnet >/dev/null || { echo "run.sh: there is no dotnet here; install
 # "wait -n -p" came with 5.1.
 [ $((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1])) -ge 501 ] || { echo "run.sh: this is bash $BASH_VERSION; it takes 5.1 or later" >&2; exit 2; }
 install_tools
-fetch_kernel
+fetch_kernels
 
 say "building"
 if ! dotnet build LivePatchLab.sln -c Release -clp:NoSummary -v:minimal </dev/null; then
@@ -192,9 +173,10 @@ fi
 
 rm -rf "$results"
 mkdir -p "$results"
+# A second signal must not cut the stopping short: what is still running would then stay.
 trap stop_projects EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+trap "trap '' INT TERM HUP; exit 130" INT
+trap "trap '' INT TERM HUP; exit 143" TERM HUP
 mapfile -t projects < <(in_order)
 run_projects "${projects[@]}"
 finish

@@ -14,7 +14,8 @@ var root = new RootCommand("""
       livepatch jupyter install
       livepatch run --cpus 4 data/guests/locks
     """);
-root.Subcommands.Add(RunCommand.Create());
+var run = RunCommand.Create();
+root.Subcommands.Add(run);
 root.Subcommands.Add(KernelCommand.Create());
 root.Subcommands.Add(PatchCommand.Create());
 root.Subcommands.Add(SweepCommand.Create());
@@ -22,7 +23,8 @@ root.Subcommands.Add(ExploreCommand.Create());
 root.Subcommands.Add(NotebookCommand.Create());
 root.Subcommands.Add(JupyterCommand.Create());
 
-var parsed = root.Parse(args);
+OptionsFirstHelp.Use(root, run);
+var parsed = root.Parse(VerbatimArguments.Keep(run, root, args));
 if (parsed.Errors.Count > 0) return UsageErrors.Tell(parsed);
 try
 {

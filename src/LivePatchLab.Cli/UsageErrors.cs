@@ -26,6 +26,7 @@ internal static partial class UsageErrors
     private static string Plain(string message)
     {
         if (NoNumber().Match(message) is { Success: true } number) return $"{number.Groups["option"].Value} {number.Groups["value"].Value}: give a whole number that fits{(number.Groups["sign"].Success ? ", not below 0" : "")}";
+        if (NoValue().Match(message) is { Success: true } missing) return $"{missing.Groups["option"].Value}: its value is missing";
         if (message.StartsWith("Required argument missing", StringComparison.Ordinal)) return "its argument is missing";
         if (message.StartsWith("Required command", StringComparison.Ordinal)) return "say which command";
         return message.TrimEnd('.');
@@ -33,6 +34,9 @@ internal static partial class UsageErrors
 
     [GeneratedRegex("^Cannot parse argument '(?<value>.*)' for option '(?<option>[^']*)' as expected type 'System.(?<sign>U)?Int")]
     private static partial Regex NoNumber();
+
+    [GeneratedRegex("^Required argument missing for option: '(?<option>[^']*)'")]
+    private static partial Regex NoValue();
 
     private static string Path(System.CommandLine.Parsing.CommandResult result)
         => result.Parent is System.CommandLine.Parsing.CommandResult parent ? $"{Path(parent)} {result.Command.Name}" : "livepatch";

@@ -17,9 +17,12 @@ public sealed record Livepatch(string Command, int Status, string Output, string
     public string[] ErrorLines => Errors.Split('\n', StringSplitOptions.RemoveEmptyEntries);
 
     /// <summary>Runs it in the root of the working copy; whatever it says, none of it may be a trace of ours.</summary>
-    public static Livepatch Run(params string[] arguments)
+    public static Livepatch Run(params string[] arguments) => RunIn(LabFolder.Root, arguments);
+
+    /// <summary>Runs it in a folder.</summary>
+    public static Livepatch RunIn(string folder, params string[] arguments)
     {
-        var run = Start(Program, arguments);
+        var run = Start(LongestRun, folder, Program, arguments);
         run.ShouldHaveNoTrace();
         return run;
     }
@@ -28,11 +31,13 @@ public sealed record Livepatch(string Command, int Status, string Output, string
     public static Livepatch Start(string program, params string[] arguments) => Start(LongestRun, program, arguments);
 
     /// <summary>Runs a program that may take its time.</summary>
-    public static Livepatch Start(TimeSpan longestRun, string program, params string[] arguments)
+    public static Livepatch Start(TimeSpan longestRun, string program, params string[] arguments) => Start(longestRun, LabFolder.Root, program, arguments);
+
+    private static Livepatch Start(TimeSpan longestRun, string folder, string program, string[] arguments)
     {
         var start = new ProcessStartInfo(program, arguments)
         {
-            WorkingDirectory = LabFolder.Root,
+            WorkingDirectory = folder,
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,

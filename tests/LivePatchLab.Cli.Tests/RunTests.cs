@@ -12,6 +12,16 @@ public sealed class RunTests
     private static readonly byte[] Exit = [0xb8, 60, 0, 0, 0, 0x0f, 0x05];
     private static readonly byte[] ExitGroup = [0xb8, 231, 0, 0, 0, 0x0f, 0x05];
 
+    // Writes argv[1], argv[2], …, each with its NUL, and exits with 0.
+    private static readonly byte[] WriteArguments =
+    [
+        0x4c, 0x8d, 0x64, 0x24, 0x10, // lea r12, [rsp+16]
+        0x49, 0x8b, 0x34, 0x24, 0x48, 0x85, 0xf6, 0x74, 30, // next: mov rsi, [r12]; test rsi, rsi; je done
+        0x48, 0x89, 0xf2, 0x48, 0xff, 0xc2, 0x80, 0x7a, 0xff, 0, 0x75, 0xf7, // mov rdx, rsi; 1: inc rdx; cmp byte [rdx-1], 0; jne 1
+        0x48, 0x29, 0xf2, 0xbf, 1, 0, 0, 0, 0x89, 0xf8, 0x0f, 0x05, // sub rdx, rsi; mov edi, 1; mov eax, edi; syscall
+        0x49, 0x83, 0xc4, 8, 0xeb, 0xd9, 0x31, 0xff, .. Exit, // add r12, 8; jmp next; done: xor edi, edi
+    ];
+
     [Fact]
     public void A_program_writes_to_stdout_and_nothing_is_on_stderr()
         => Livepatch.Run("run", Hello).ShouldBeDone().Output.ShouldBe("hello from CPU 0 of 1\n");
@@ -76,14 +86,59 @@ public sealed class RunTests
 
     [Theory]
     [InlineData("--verbose")]
+    [InlineData("--")]
+    [InlineData("--", "--")]
     [InlineData("--", "--cpus")]
-    [InlineData("--", "--help")]
-    public void Arguments_that_look_like_options_reach_the_program(params string[] arguments)
+    [InlineData("--cpus", "3")]
+    [InlineData("--cpus=3", "--engine", "none", "--stats")]
+    [InlineData("one", "--stats", "true", "--", "two", "--help")]
+    [InlineData("--help")]
+    [InlineData("--version")]
+    [InlineData("-h", "-?", "/?")]
+    [InlineData("@no-such-file", "[diagram]", "")]
+    [InlineData("", "a b", "\"quoted\"", "$HOME", "*", "ä\n")]
+    public void All_that_follows_the_program_is_the_programs(params string[] arguments)
     {
         using var folder = new TemporaryFolder();
-        // mov rsi, [rsp+16]; mov edi, 1; mov edx, 6; mov eax, 1; syscall; xor edi, edi: writes six letters of argv[1]
-        var program = folder.Write("argument", TinyProgram.Of([0x48, 0x8b, 0x74, 0x24, 0x10, 0xbf, 1, 0, 0, 0, 0xba, 6, 0, 0, 0, 0xb8, 1, 0, 0, 0, 0x0f, 0x05, 0x31, 0xff, .. Exit]));
-        Livepatch.Run(["run", program, .. arguments]).ShouldBeDone().Output.ShouldBe(arguments[^1][..6]);
+        var program = folder.Write("arguments", TinyProgram.Of(WriteArguments));
+        var expected = string.Concat(arguments.Select(argument => argument + "\0"));
+        Livepatch.Run(["run", program, .. arguments]).ShouldBeDone().Output.ShouldBe(expected);
+        Livepatch.Run(["run", "--", program, .. arguments]).ShouldBeDone().Output.ShouldBe(expected);
+        Livepatch.Run(["run", "--cpus", "1", "--engine=interpreter", "--seed:7", program, .. arguments]).ShouldBeDone().Output.ShouldBe(expected);
+
+        // An option that takes no value does not take the program for one.
+        var run = Livepatch.Run(["run", "--stats", program, .. arguments]);
+        (run.Status, run.Output, run.ErrorLines.Length).ShouldBe((0, expected, 1));
+    }
+
+    [Theory]
+    [InlineData("--engin", "auto", "Did you mean --engine?")]
+    [InlineData("-x", "", "no such option")]
+    [InlineData("@no-such-file", "", "no such file")]
+    [InlineData("--cpus", "--stats", "--cpus")]
+    [InlineData("--cpus", "--", "--cpus: its value is missing")]
+    public void What_stands_before_the_program_is_ours(string first, string second, string hint)
+        => Livepatch.Run("run", first, second, Hello).ShouldComplain(2, hint);
+
+    [Theory]
+    [InlineData("-program")]
+    [InlineData("@program")]
+    [InlineData("true")]
+    public void A_program_may_be_named_like_anything_else(string name)
+    {
+        using var folder = new TemporaryFolder();
+        folder.Write(name, TinyProgram.Of([0xbf, 42, 0, 0, 0, .. Exit]));
+        Livepatch.RunIn(folder.At(""), "run", "--seed", "1", name).Status.ShouldBe(42);
+        Livepatch.RunIn(folder.At(""), "run", "--stats", name).Status.ShouldBe(42);
+        Livepatch.RunIn(folder.At(""), "run", "--", name, "--").Status.ShouldBe(42);
+    }
+
+    [Fact]
+    public void Help_before_the_program_is_ours_and_says_what_comes_first()
+    {
+        var help = Livepatch.Run("run", "--help", Hello).ShouldBeDone().Output;
+        help.ShouldContain("All that follows PROGRAM is the program's as it stands");
+        help.ShouldContain("\n  livepatch run [options] <PROGRAM> [<ARG>...]\n");
     }
 
     [Fact]

@@ -1,3 +1,7 @@
+using System.Reflection;
+using System.Text.RegularExpressions;
+using Xunit.Sdk;
+
 namespace LivePatchLab.Linux.Tests;
 
 /// <summary>
@@ -23,24 +27,57 @@ public sealed class KernelTheoryAttribute : TheoryAttribute
     }
 }
 
-internal static class KernelFolder
+/// <summary>One case of a theory on several kernels; its first argument is the pattern. It is skipped alone where that kernel is missing.</summary>
+[AttributeUsage(AttributeTargets.Method, AllowMultiple = true)]
+public sealed class KernelDataAttribute : DataAttribute
 {
-    public const string Cloud61 = "vmlinuz-6.1*-cloud-amd64";
+    private readonly object[] _row;
+
+    public KernelDataAttribute(string pattern, params object[] more)
+    {
+        _row = [pattern, .. more];
+        Skip = KernelFolder.WhyNot(pattern);
+    }
+
+    public override IEnumerable<object[]> GetData(MethodInfo testMethod) => [_row];
+}
+
+internal static partial class KernelFolder
+{
+    public const string Cloud61 = "vmlinuz-6.1.*-cloud-amd64";
+    public const string Generic61 = "vmlinuz-6.1.0-??-amd64";
+    public const string Cloud612 = "vmlinuz-6.12.*-cloud-amd64";
+
+    // The releases whose exact counts are known; tests/kernels.sh fetches them.
     public const string ExactCloud61 = "vmlinuz-6.1.0-56-cloud-amd64";
     public const string ExactGeneric61 = "vmlinuz-6.1.0-56-amd64";
     public const string ExactCloud612 = "vmlinuz-6.12.117+deb12-cloud-amd64";
 
-    /// <summary>Null where the kernel is at hand; else what to do about it.</summary>
-    public static string? WhyNot(string pattern) => Find(pattern) is null
-        ? $"no {pattern} in LIVEPATCH_KERNELS or /boot: apt-get install linux-image-cloud-amd64, or unpack its package and set LIVEPATCH_KERNELS"
-        : null;
+    private static readonly (string Series, string Exact)[] Known = [(Cloud61, ExactCloud61), (Generic61, ExactGeneric61), (Cloud612, ExactCloud612)];
 
+    /// <summary>The image whose counts are known, of the same series.</summary>
+    public static string ExactOf(string pattern) => Known.Single(known => known.Series == pattern || known.Exact == pattern).Exact;
+
+    /// <summary>Null where the kernel is at hand; else what to do about it.</summary>
+    public static string? WhyNot(string pattern)
+    {
+        if (Find(pattern) is not null) return null;
+        var series = Known.FirstOrDefault(known => known.Exact == pattern).Series;
+        return series is not null && Find(series) is { } other
+            ? $"{Path.GetFileName(other)} is here, but what is compared is of {pattern}"
+            : $"no {pattern} in LIVEPATCH_KERNELS or /boot: tests/run.sh fetches it; or unpack its Debian package and set LIVEPATCH_KERNELS";
+    }
+
+    /// <summary>The release whose counts are known, where it is of that pattern and at hand; else the newest.</summary>
     public static string? Find(string pattern)
     {
         foreach (var folder in (string?[])[Environment.GetEnvironmentVariable("LIVEPATCH_KERNELS"), "/boot"])
         {
             if (!Directory.Exists(folder)) continue;
-            var found = Directory.GetFiles(folder, pattern).Order(StringComparer.Ordinal).LastOrDefault();
+            var found = Directory.GetFiles(folder, pattern)
+                .OrderBy(path => Known.Any(known => known.Exact == Path.GetFileName(path)))
+                .ThenBy(path => Number().Replace(Path.GetFileName(path), match => match.Value.PadLeft(9, '0')), StringComparer.Ordinal)
+                .LastOrDefault();
             if (found is not null) return found;
         }
 
@@ -48,4 +85,7 @@ internal static class KernelFolder
     }
 
     public static KernelImage Open(string pattern) => KernelImage.Open(Find(pattern) ?? throw new InvalidOperationException($"no {pattern}"));
+
+    [GeneratedRegex("[0-9]+")]
+    private static partial Regex Number();
 }

@@ -16,10 +16,10 @@ internal static class RunCommand
         var seed = new Option<ulong>("--seed") { Description = "what all chance is drawn from", DefaultValueFactory = _ => 1 };
         var stats = new Option<bool>("--stats") { Description = "one JSON object on stderr at the end: instructions, speed, state hash, and where the time went: decoded and translated blocks, time in translation, exits from native code by reason" };
         var program = new Argument<string>("PROGRAM") { Description = "a static ELF64 of your own with the system calls write, exit, exit_group" };
-        var arguments = new Argument<string[]>("ARG") { Description = "its arguments", Arity = ArgumentArity.ZeroOrMore };
+        var arguments = new Argument<string[]>("ARG") { Description = "its arguments, verbatim", Arity = ArgumentArity.ZeroOrMore };
         var command = new Command("run", """
             Runs a static freestanding program. Its exit status is the program's own; a fault ends as 128 and the signal's number.
-            What follows -- goes to the program even where it looks like an option of ours.
+            Options come before PROGRAM. All that follows PROGRAM is the program's as it stands, -- and what looks like an option of ours too.
 
             Examples:
               livepatch run data/guests/hello

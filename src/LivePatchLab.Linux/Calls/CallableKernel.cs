@@ -34,6 +34,9 @@ public sealed class CallableKernel
 
     private const long StackStride = StackBytes + GuestMemory.PageBytes;
 
+    /// <summary>Where struct pcpu_hot has cpu_number (arch/x86/include/asm/current.h, 6.2 to 6.14): behind current_task and preempt_count.</summary>
+    private const int CpuNumberInPcpuHot = 12;
+
     /// <summary>How long the machine runs between two looks at whether the calls are done.</summary>
     private const long SliceCycles = 1_000_000;
 
@@ -55,6 +58,7 @@ public sealed class CallableKernel
     /// <param name="machine">Where the image is laid, unless it is there already.</param>
     /// <param name="image">The kernel.</param>
     /// <exception cref="ArgumentException">The window has no room behind the image.</exception>
+    /// <exception cref="BadInputException">The machine has several CPUs, and the image does not say where they keep their numbers.</exception>
     public CallableKernel(SmpMachine machine, KernelImage image)
         : this(machine, image, slide: 0)
     {
@@ -258,12 +262,17 @@ public sealed class CallableKernel
         Machine.Cpus[0].GsBase = load + _slide;
         var segment = Image.Elf.Segments.First(s => s.Address.Value == 0);
         var content = _memory.Read(load + _slide, (int)segment.Length);
+
+        // One that cannot be told its number takes itself for CPU 0, and a lock that several CPUs queue for is never free again.
+        var number = Image.Symbols["cpu_number"] ?? (Image.Symbols["pcpu_hot"] + CpuNumberInPcpuHot);
+        if (Machine.Cpus.Count > 1 && number is null)
+            throw new BadInputException($"{Image.Release} has neither cpu_number nor pcpu_hot, so its CPUs cannot be told their numbers; take a machine of one CPU");
         foreach (var cpu in Machine.Cpus.Skip(1))
         {
             _memory.Map(at, segment.Length, PagePermissions.Read | PagePermissions.Write);
             _memory.Load(at, content);
             if (Image.Symbols["this_cpu_off"] is { } offset) _memory.LoadUInt64(at + (long)offset.Value, at.Value);
-            if (Image.Symbols["cpu_number"] is { } number) _memory.Load(at + (long)number.Value, BitConverter.GetBytes(cpu.Id.Index));
+            _memory.Load(at + (long)number!.Value.Value, BitConverter.GetBytes(cpu.Id.Index));
             if (Image.Symbols["__per_cpu_offset"] is { } offsets) _memory.LoadUInt64(offsets + _slide + (8 * cpu.Id.Index), at.Value);
             cpu.GsBase = at;
             at = (at + (segment.Length + GuestMemory.PageBytes - 1)).AlignDown(GuestMemory.PageBytes);

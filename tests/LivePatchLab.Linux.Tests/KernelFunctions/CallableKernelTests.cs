@@ -89,16 +89,20 @@ public sealed class CallableKernelTests(KernelFunctionTests.Kernels kernels) : I
         found.ShouldBe(pushed, ignoreOrder: true);
     }
 
-    [KernelFact]
-    public void Every_cpu_has_per_cpu_variables_of_its_own_and_they_contend_for_a_spinlock()
+    [Theory]
+    [KernelData(KernelFolder.Cloud61)]
+    [KernelData(KernelFolder.Cloud612)]
+    public void Every_cpu_has_per_cpu_variables_of_its_own_and_they_contend_for_a_spinlock(string pattern)
     {
         const int cpus = 8, rounds = 20;
         using var machine = new SmpMachine(new MachineOptions { Cpus = cpus, QuantumCyclesMax = 4 });
-        var kernel = new CallableKernel(machine, Kernel.Image);
+
+        // A call takes some hundred instructions; one that waits for a lock that is never free is given up soon.
+        var kernel = new CallableKernel(machine, KernelFolder.Open(pattern)) { StepsMax = 1_000_000 };
 
         // struct percpu_counter of include/linux/percpu_counter.h: lock, count at 8, list, counters at 32. Its counters are any per-CPU
         // word that is zero and that nobody needs here. At a batch of 1000 the first call stays with the CPU, the next goes to the count.
-        var word = Kernel.Image.Symbols["runqueues"].ShouldNotBeNull();
+        var word = kernel.Image.Symbols["runqueues"].ShouldNotBeNull();
         var counter = kernel.Buffer(64);
         counter.Write(BitConverter.GetBytes(word.Value), 32);
         for (var round = 0; round < rounds; round++)
@@ -108,6 +112,17 @@ public sealed class CallableKernelTests(KernelFunctionTests.Kernels kernels) : I
 
         kernel.CallTogether([.. Enumerable.Range(1, cpus).Select(i => new FunctionCall("percpu_counter_add_batch", counter, 1, 1))]).ShouldAllBe(r => r.End == CallEnd.Returned);
         counter.ToArray<ulong>()[1].ShouldBe((ulong)((36 * 10 * rounds) + cpus));
+    }
+
+    [Fact]
+    public void A_kernel_that_does_not_say_where_its_cpus_keep_their_numbers_has_one_cpu()
+    {
+        var image = KernelImage.Parse(MiniKernel.Build(MiniKernel.Layout.From615), "mini");
+        using var one = new SmpMachine(new MachineOptions { Cpus = 1 });
+        new CallableKernel(one, image).AddressOf("linux_banner").Value.ShouldBe(MiniKernel.DataBase);
+        using var two = new SmpMachine(new MachineOptions { Cpus = 2 });
+        Should.Throw<BadInputException>(() => new CallableKernel(two, image)).Message
+            .ShouldBe("6.1.0-mini has neither cpu_number nor pcpu_hot, so its CPUs cannot be told their numbers; take a machine of one CPU");
     }
 
     [KernelFact]
