@@ -12,14 +12,15 @@ internal static class LockStepFuzzing
 
     public const string Usage = "lockstep [--instructions 1e9] [--seed 1] [--source NAME] [--scenes N] [--host own|differing|repairing|older]";
 
-    private const long InstructionsPerScene = 1_000_000, InstructionsPerLargeScene = 5_000_000;
+    private const long InstructionsPerSmallScene = 60_000, InstructionsPerScene = 1_000_000, InstructionsPerLargeScene = 5_000_000;
 
     private static readonly TimeSpan BetweenReports = TimeSpan.FromSeconds(20);
 
     /// <summary>The share of all instructions that each kind of scene gets.</summary>
     private static readonly Dictionary<LockStepSource, double> Mix = new()
     {
-        [LockStepSources.Streams] = 0.3,
+        [LockStepSources.Streams] = 0.25,
+        [LockStepSources.FlagStreams] = 0.05,
         [LockStepSources.PatchedStreams] = 0.25,
         [LockStepSources.InterruptedStreams] = 0.1,
         [LockStepSources.PatchedText] = 0.2,
@@ -62,7 +63,7 @@ internal static class LockStepFuzzing
         {
             var tally = tallies.MinBy(t => t.Instructions / Mix[t.Source])!;
             using var run = new LockStepRun(tally.Source, seed + (ulong)tally.Scenes, engines);
-            if (run.Run(tally.Source.IsLarge ? InstructionsPerLargeScene : InstructionsPerScene) is { } difference) return difference;
+            if (run.Run(tally.Source.IsLarge ? InstructionsPerLargeScene : tally.Source == LockStepSources.FlagStreams ? InstructionsPerSmallScene : InstructionsPerScene) is { } difference) return difference;
             tally.Add(run);
             if (Stopwatch.GetElapsedTime(reported) < BetweenReports) continue;
             reported = Stopwatch.GetTimestamp();

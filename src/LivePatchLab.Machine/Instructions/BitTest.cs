@@ -34,6 +34,8 @@ internal sealed unsafe class BitTest : InstructionFamily
 
     public override ZeroedFlags Zeroed(in Instruction instruction) => default;
 
+    public override RflagsBits Writes(in Instruction instruction) => RflagsBits.CF;
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Apply<TOperation, TWidth, TTarget, TIndex, TStrides>(CpuState* cpu, Op* op, byte* memory, long budget)
         where TOperation : struct, IBitOperation

@@ -31,6 +31,9 @@ internal abstract class InstructionFamily
     /// <summary>The flags that the SDM leaves undefined behind it and that the family's handlers make 0.</summary>
     public virtual ZeroedFlags Zeroed(in Instruction instruction) => new(instruction.RflagsUndefined);
 
+    /// <summary>The flags that it sets or clears, if only for some operands; all others come out as they were.</summary>
+    public virtual RflagsBits Writes(in Instruction instruction) => instruction.RflagsModified;
+
     /// <summary>The flags that come out the same whatever they were before, so that earlier settings of them are never seen.</summary>
     public virtual RflagsBits Overwrites(in Instruction instruction) => instruction.RflagsModified & ~instruction.RflagsUndefined;
 }

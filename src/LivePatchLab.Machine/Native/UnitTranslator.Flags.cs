@@ -57,7 +57,7 @@ internal sealed unsafe partial class UnitTranslator
         if (LeftUndefined.IsCounted(instruction))
         {
             // With a count of 0 they stay, so they must be right before; what is 0 with another count too may be put right behind it.
-            isRead |= _unsettled.IsConditional || (_unsettled.Always & instruction.RflagsModified & ~LeftUndefined.By(instruction).Counted) != RflagsBits.None;
+            isRead |= _unsettled.IsConditional || (_unsettled.Always & InstructionTable.Of(instruction).Writes(instruction) & ~LeftUndefined.By(instruction).Counted) != RflagsBits.None;
         }
 
         if (isRead) Settle();
@@ -75,7 +75,7 @@ internal sealed unsafe partial class UnitTranslator
             return;
         }
 
-        _unsettled = _unsettled.Only(~(instruction.RflagsModified | LeftUndefined.By(instruction).Always));
+        _unsettled = _unsettled.Only(~(InstructionTable.Of(instruction).Writes(instruction) | zeroed.Always));
         _unsettled = _unsettled with { Always = _unsettled.Always | zeroed.Always };
     }
 

@@ -40,14 +40,7 @@ internal sealed unsafe class TestMachine : IDisposable
 
     public CpuState* CpuAt(int index) => &_cpus[index];
 
-    public static byte[] Assemble(ulong rip, Action<Assembler> write)
-    {
-        var assembler = new Assembler(64);
-        write(assembler);
-        using var stream = new MemoryStream();
-        assembler.Assemble(new StreamCodeWriter(stream), rip);
-        return stream.ToArray();
-    }
+    public static byte[] Assemble(ulong rip, Action<Assembler> write) => InstructionBytes.Assemble(rip, write);
 
     public byte[] Load(Action<Assembler> write) => Load(CodeStart, write);
 

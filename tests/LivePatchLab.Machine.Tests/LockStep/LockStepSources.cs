@@ -15,5 +15,7 @@ internal static class LockStepSources
 
     public static LockStepSource RandomBytes { get; } = new("random-bytes", (seed, engine) => new RandomBytesScene(seed, engine));
 
-    public static IReadOnlyList<LockStepSource> All { get; } = [Streams, PatchedStreams, InterruptedStreams, PatchedText, Guests, RandomBytes];
+    public static LockStepSource FlagStreams { get; } = new("flag-streams", (seed, engine) => new FlagStreamScene(seed, engine));
+
+    public static IReadOnlyList<LockStepSource> All { get; } = [Streams, FlagStreams, PatchedStreams, InterruptedStreams, PatchedText, Guests, RandomBytes];
 }

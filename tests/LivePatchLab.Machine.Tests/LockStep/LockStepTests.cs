@@ -6,13 +6,16 @@ namespace LivePatchLab.Machine.Tests;
 public sealed class LockStepTests(ITestOutputHelper output)
 {
     /// <summary>All of them together take half a minute; the long form is the benchmark project's.</summary>
-    private const int SeedsOfStreams = 48, SeedsOfPatchedStreams = 40, SeedsOfInterruptedStreams = 32, SeedsOfPatchedText = 16, SeedsOfGuests = 12, SeedsOfRandomBytes = 24;
+    private const int SeedsOfStreams = 48, SeedsOfFlagStreams = 160, SeedsOfPatchedStreams = 40, SeedsOfInterruptedStreams = 32, SeedsOfPatchedText = 16, SeedsOfGuests = 12, SeedsOfRandomBytes = 24;
 
     /// <summary>Enough for loops of thousands of iterations to become hot, few enough that most of the time is not spent in one program.</summary>
     private const long InstructionsPerSeed = 400_000;
 
     /// <summary>What runs there are large programs in small loops: it takes longer to come everywhere, and less time.</summary>
     private const long InstructionsPerLargeSeed = 2_000_000;
+
+    /// <summary>A loop shows what it has to show in some thousand rounds; a new one is worth more.</summary>
+    private const long InstructionsPerSmallSeed = 60_000;
 
     private const int Batches = 4;
 
@@ -35,6 +38,10 @@ public sealed class LockStepTests(ITestOutputHelper output)
     [Theory]
     [MemberData(nameof(Runs))]
     public void Random_programs_run_alike_in_all_engines(string host, int batch) => RunBatch(LockStepSources.Streams, host, batch, SeedsOfStreams);
+
+    [Theory]
+    [MemberData(nameof(Runs))]
+    public void Loops_of_flags_that_are_undefined_run_alike_on_every_host(string host, int batch) => RunBatch(LockStepSources.FlagStreams, host, batch, SeedsOfFlagStreams, InstructionsPerSmallSeed);
 
     [Theory]
     [MemberData(nameof(Runs))]
@@ -69,6 +76,7 @@ public sealed class LockStepTests(ITestOutputHelper output)
     [InlineData("patched-streams", 7000145)]
     [InlineData("patched-streams", 41000006)]
     [InlineData("streams", 8000025)]
+    [InlineData("flag-streams", 353)]
     [InlineData("random-bytes", 8000025)]
     [InlineData("random-bytes", 2837178119783004840)]
     public void A_seed_that_was_kept_runs_alike(string source, ulong seed)
@@ -81,14 +89,14 @@ public sealed class LockStepTests(ITestOutputHelper output)
     }
 
     /// <summary>The last batch is of fresh seeds; its output says which.</summary>
-    private void RunBatch(LockStepSource source, string host, int batch, int seeds)
+    private void RunBatch(LockStepSource source, string host, int batch, int seeds, long? instructionsPerSeed = null)
     {
         var first = batch < Batches - 1 ? (ulong)(1 + (batch * 1000)) : (ulong)Random.Shared.NextInt64();
         var (instructions, native, traps, quanta) = (0L, 0L, 0L, 0);
         for (var i = 0; i < seeds / Batches; i++)
         {
             using var run = new LockStepRun(source, first + (ulong)i, Engines.On(host));
-            run.Run(source.IsLarge ? InstructionsPerLargeSeed : InstructionsPerSeed).ShouldBeNull();
+            run.Run(instructionsPerSeed ?? (source.IsLarge ? InstructionsPerLargeSeed : InstructionsPerSeed)).ShouldBeNull();
             instructions += run.Instructions;
             native += run.NativeInstructions;
             traps += run.Traps;

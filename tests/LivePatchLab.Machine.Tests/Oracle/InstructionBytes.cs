@@ -8,6 +8,16 @@ internal static class InstructionBytes
     [ThreadStatic]
     private static (Encoder Encoder, Sink Sink)? s_shared;
 
+    /// <summary>The bytes of some code that is to stand at an address.</summary>
+    public static byte[] Assemble(ulong rip, Action<Assembler> write)
+    {
+        var assembler = new Assembler(64);
+        write(assembler);
+        using var stream = new MemoryStream();
+        assembler.Assemble(new StreamCodeWriter(stream), rip);
+        return stream.ToArray();
+    }
+
     /// <summary>False when there is no such encoding, or it means another instruction.</summary>
     public static bool TryEncode(ref Instruction instruction, ulong rip, byte[] bytes, out int length)
     {
