@@ -77,6 +77,7 @@ public sealed class LockStepTests(ITestOutputHelper output)
     [InlineData("patched-streams", 41000006)]
     [InlineData("streams", 8000025)]
     [InlineData("flag-streams", 353)]
+    [InlineData("interrupted-streams", 92000035)]
     [InlineData("random-bytes", 8000025)]
     [InlineData("random-bytes", 2837178119783004840)]
     public void A_seed_that_was_kept_runs_alike(string source, ulong seed)
