@@ -19,16 +19,15 @@ public unsafe class InstructionTableTests
         families.Select(type => type.Name).ShouldBe(InstructionTable.Families.Select(family => family.GetType().Name), ignoreOrder: true);
     }
 
-    [HostFact]
+    [Fact]
     public void Every_claimed_code_decodes_to_itself_and_runs_in_every_form()
     {
-        using var host = new HostProcessor();
         var draw = new Draw(3);
         var slot = 0;
         var families = new HashSet<InstructionFamily>();
         foreach (var code in ClaimedCodes.All)
         {
-            var instance = ClaimedCodes.Instance(code, draw, host, ++slot % HostProcessor.Slots).ShouldNotBeNull(code.ToString());
+            var instance = ClaimedCodes.Instance(code, draw, ++slot % HostProcessor.Slots).ShouldNotBeNull(code.ToString());
             instance.Instructions[0].Code.ShouldBe(code);
             families.Add(InstructionTable.Of(instance.Instructions[0]));
             foreach (var form in (ExecutionForms[])[ExecutionForms.Fast, ExecutionForms.Precise, ExecutionForms.Single])
@@ -43,31 +42,29 @@ public unsafe class InstructionTableTests
     }
 
     /// <summary>The control: what nobody claims is #UD in the same harness.</summary>
-    [HostFact]
+    [Fact]
     public void Codes_that_nobody_claims_are_undefined()
     {
-        using var host = new HostProcessor();
         foreach (var write in (Action<Assembler>[])
             [a => a.addps(xmm0, xmm1), a => a.fninit(), a => a.xgetbv(), a => a.rdrand(rax), a => a.emms(), a => a.monitor(), a => a.db(0x0f, 0x07), a => a.sysenter(), a => a.db(0x48, 0xff, 0x1b), a => a.db(0xce), a => a.db(0x06)])
         {
-            var instance = new OracleCase(host, 2);
+            var instance = new OracleCase(2);
             instance.Bytes.AddRange(TestMachine.Assemble(instance.Code.Value, write));
             instance.Registers[Gpr.Rbx] = TestMachine.DataStart.Value;
             foreach (var form in (ExecutionForms[])[ExecutionForms.Fast, ExecutionForms.Precise, ExecutionForms.Single]) VectorOf(instance, form).ShouldBe(Traps.InvalidOpcode, $"{form}: {instance}");
         }
     }
 
-    [HostFact]
+    [Fact]
     public void Lock_is_undefined_wherever_it_is_not_legal()
     {
-        using var host = new HostProcessor();
         var draw = new Draw(4);
         var legal = 0;
         foreach (var code in ClaimedCodes.All)
         {
             for (var attempt = 0; attempt < 4; attempt++)
             {
-                var instance = ClaimedCodes.Instance(code, draw, host, 1).ShouldNotBeNull();
+                var instance = ClaimedCodes.Instance(code, draw, 1).ShouldNotBeNull();
                 var instruction = instance.Instructions[0];
                 if (instruction.HasLockPrefix || instance.Bytes.Count >= InstructionFetch.LongestInstruction) continue;
                 instance.Bytes.Insert(0, 0xf0);

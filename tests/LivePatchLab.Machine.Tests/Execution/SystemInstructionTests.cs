@@ -278,15 +278,15 @@ public unsafe class SystemInstructionTests
 
         using var host = new HostProcessor();
         ref var state = ref host.State(0);
-        state = default;
-        state.Registers[Gpr.Rbx] = (ulong)selector;
+        state.SetRegister(Gpr.Rbx, (ulong)selector);
         host.Run(0, TestMachine.Assemble(TestMachine.CodeStart.Value, Check));
+        host.RefusalOf(0).ShouldBeNull();
         using var machine = Run(Check, cpu =>
         {
             cpu->Registers[Gpr.Rbx] = (ulong)selector;
             cpu->UserMode = 1;
         });
-        foreach (var register in new[] { Gpr.Rax, Gpr.Rcx, Gpr.Rdx, 8 }) machine.Cpu->Registers[register].ShouldBe(state.Registers[register], $"register {register}");
+        foreach (var register in new[] { Gpr.Rax, Gpr.Rcx, Gpr.Rdx, 8 }) machine.Cpu->Registers[register].ShouldBe(state.RegisterAfter(register), $"register {register}");
     }
 
     [Fact]

@@ -61,7 +61,7 @@ internal sealed class AddressDraw(Draw draw, OracleCase oracleCase, bool[] isFix
         var offset = (ulong)(long)displacement + SetIndex(ref instruction, Register.RAX);
         var segment = draw.Below(8) switch { 0 => Register.FS, 1 => Register.GS, _ => Register.None };
         if (segment != Register.None) instruction.SegmentPrefix = segment;
-        oracleCase.Registers[baseNumber] = Target - offset - (segment == Register.FS ? HostProcessor.FsBase : segment == Register.GS ? oracleCase.GsBase : 0);
+        oracleCase.Registers[baseNumber] = Target - offset - (segment == Register.FS ? HostProcessor.FsBase : segment == Register.GS ? HostProcessor.GsBase : 0);
         return true;
     }
 
@@ -75,9 +75,9 @@ internal sealed class AddressDraw(Draw draw, OracleCase oracleCase, bool[] isFix
         var displacement = draw.OneIn(2) ? draw.Below(256) - 128 : draw.Below(1 << 30) - (1 << 29);
         SetDisplacement(ref instruction, (uint)displacement, displacement is >= -128 and < 128 ? 1 : 4);
         var offset = (ulong)(long)displacement + SetIndex(ref instruction, Register.EAX);
-        var hasSegment = Target >= oracleCase.GsBase && draw.OneIn(4);
+        var hasSegment = Target >= HostProcessor.GsBase && draw.OneIn(4);
         if (hasSegment) instruction.SegmentPrefix = Register.GS;
-        oracleCase.Registers[baseNumber] = (uint)(Target - offset - (hasSegment ? oracleCase.GsBase : 0)) | (draw.Bits64() << 32);
+        oracleCase.Registers[baseNumber] = (uint)(Target - offset - (hasSegment ? HostProcessor.GsBase : 0)) | (draw.Bits64() << 32);
         return true;
     }
 

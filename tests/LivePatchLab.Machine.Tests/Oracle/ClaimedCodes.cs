@@ -1,4 +1,3 @@
-using System.Runtime.Intrinsics.X86;
 using Iced.Intel;
 
 namespace LivePatchLab.Machine.Tests;
@@ -25,8 +24,6 @@ internal static unsafe class ClaimedCodes
         ["moves the host's own segments"] = [Mnemonic.Wrfsbase, Mnemonic.Wrgsbase, Mnemonic.Retf, Mnemonic.Iretq],
         ["ends in a signal or in the host's kernel; TrapTests"] =
             [Mnemonic.Ud0, Mnemonic.Ud1, Mnemonic.Ud2, Mnemonic.Int, Mnemonic.Int1, Mnemonic.Int3, Mnemonic.Syscall, Mnemonic.INVALID],
-        ["a hint of a later processor, #UD or NOP on others"] =
-            [Mnemonic.Prefetchwt1, Mnemonic.Cldemote, Mnemonic.Clwb, Mnemonic.Clflushopt, Mnemonic.Serialize, Mnemonic.Prefetch],
     };
 
     private static readonly Lazy<IReadOnlyList<Code>> AllCodes = new(Find);
@@ -49,34 +46,16 @@ internal static unsafe class ClaimedCodes
             if (kind is OpCodeOperandKind.fs or OpCodeOperandKind.gs && code.Mnemonic() == Mnemonic.Pop) return "moves the host's own segments";
         }
 
-        // AMD takes m16:32 there whatever REX.W says (APM vol. 3, JMP far).
-        if (code == Code.Jmp_m1664 && !HostIsIntel) return "the host's processor has no m16:64";
         if (code == Code.Jmp_m1616) return "its target is below 64 KiB, where the host maps nothing";
         foreach (var feature in new Instruction { Code = code }.CpuidFeatures)
-            if (!HostHas(feature)) return $"the host's processor has no {feature}";
+            if (!HostFeatures.Has(feature)) return $"the host's processor has no {feature}";
         return null;
     }
 
-    // "Genu", of GenuineIntel.
-    private static bool HostIsIntel => X86Base.CpuId(0, 0).Ebx == 0x756e_6547;
-
-    public static bool HostHas(CpuidFeature feature) => feature switch
-    {
-        CpuidFeature.BMI1 => Bmi1.X64.IsSupported,
-        CpuidFeature.BMI2 => Bmi2.X64.IsSupported,
-        CpuidFeature.LZCNT => Lzcnt.X64.IsSupported,
-        CpuidFeature.POPCNT => Popcnt.X64.IsSupported,
-        CpuidFeature.ADX => (X86Base.CpuId(7, 0).Ebx & (1 << 19)) != 0,
-        CpuidFeature.FSGSBASE => (X86Base.CpuId(7, 0).Ebx & 1) != 0,
-        CpuidFeature.MOVBE => (X86Base.CpuId(1, 0).Ecx & (1 << 22)) != 0,
-        CpuidFeature.CMPXCHG16B => (X86Base.CpuId(1, 0).Ecx & (1 << 13)) != 0,
-        _ => true,
-    };
-
     /// <summary>An instance of a code, or null when none can be made: then the machine does not take its operands.</summary>
-    public static OracleCase? Instance(Code code, Draw draw, HostProcessor host, int slot)
+    public static OracleCase? Instance(Code code, Draw draw, int slot)
     {
-        var oracleCase = new OracleCase(host, slot);
+        var oracleCase = new OracleCase(slot);
         var instruction = new InstructionDraw(draw, oracleCase);
         for (var attempt = 0; attempt < Attempts; attempt++)
             if (instruction.TryMake(code)) return oracleCase;
@@ -88,13 +67,12 @@ internal static unsafe class ClaimedCodes
         var families = InstructionTable.Families.SelectMany(family => family.Mnemonics.Select(mnemonic => (mnemonic, family))).ToDictionary(pair => pair.mnemonic, pair => pair.family);
         var draw = new Draw(1);
         var builder = new OpBuilder();
-        using var host = new HostProcessor();
         var codes = new List<Code>();
         foreach (var code in Enum.GetValues<Code>())
         {
             var info = code.ToOpCode();
             if (!info.IsInstruction || !info.Mode64 || code == Code.INVALID || !families.TryGetValue(code.Mnemonic(), out var family)) continue;
-            if (!HasOnlyIntegerOperands(info) || Instance(code, draw, host, 1) is not { } instance) continue;
+            if (!HasOnlyIntegerOperands(info) || Instance(code, draw, 1) is not { } instance) continue;
             Op op;
             builder.Begin(instance.Instructions[0], &op, remaining: 1, careful: true, FlagLiveness.Status);
             if (family.TryBuild(builder)) codes.Add(code);

@@ -3,7 +3,7 @@ using Iced.Intel;
 
 namespace LivePatchLab.Machine.Tests;
 
-/// <summary>Whether a division must end in #DE, by plain arithmetic: the host cannot be asked without a signal.</summary>
+/// <summary>Whether a division must end in #DE, by plain arithmetic.</summary>
 internal static class DivisionReference
 {
     /// <summary>For a case of one DIV or IDIV alone.</summary>

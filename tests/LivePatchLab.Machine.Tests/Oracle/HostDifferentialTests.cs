@@ -23,11 +23,12 @@ public class HostDifferentialTests(ITestOutputHelper output)
         var draw = new Draw(seed);
         var codes = ClaimedCodes.Comparable;
         var next = draw.Below(codes.Count);
-        var difference = oracle.Run(count, slot => ClaimedCodes.Instance(codes[next++ % codes.Count], draw, oracle.Host, slot),
+        var difference = oracle.Run(count, slot => ClaimedCodes.Instance(codes[next++ % codes.Count], draw, slot),
             () => draw.Of(ExecutionForms.Fast, ExecutionForms.Precise, ExecutionForms.Single));
         difference.ShouldBeNull($"seed {seed}: {difference}");
         oracle.Cases.ShouldBe(count);
         output.WriteLine($"seed {seed}: {oracle.Cases} cases of {oracle.Covered.Count} codes, {oracle.DivideErrors} divide errors");
+        foreach (var (code, refusal) in oracle.Refused) output.WriteLine($"this processor refuses {code} ({refusal}): {PermittedRefusals.ReasonFor(code)}");
         if (count >= codes.Count) codes.Except(oracle.Covered).ShouldBeEmpty();
     }
 

@@ -48,7 +48,7 @@ public class HostExhaustiveTests
     {
         var (write, undefined) = Operations[name];
         using var oracle = new Oracle();
-        var (machine, host) = oracle.RunProgram(a => Table(a, oracle.Host.DataStart.Value, () => write(a)), Entries * EntryBytes);
+        var (machine, host) = oracle.RunProgram(a => Table(a, HostProcessor.DataStart.Value, () => write(a)), Entries * EntryBytes);
         var distinct = new HashSet<int>();
         for (var i = 0; i < Entries; i++)
         {
@@ -67,7 +67,7 @@ public class HostExhaustiveTests
     public void Comparisons_fused_with_each_branch_decide_as_the_host_does(string name)
     {
         using var oracle = new Oracle();
-        var (machine, host) = oracle.RunProgram(a => Decisions(a, oracle.Host.DataStart.Value, () => Operations[name].Write(a)), Entries * EntryBytes / 2);
+        var (machine, host) = oracle.RunProgram(a => Decisions(a, HostProcessor.DataStart.Value, () => Operations[name].Write(a)), Entries * EntryBytes / 2);
         machine.AsSpan().SequenceEqual(host).ShouldBeTrue($"{name} and its branches differ at entry {machine.AsSpan().CommonPrefixLength(host) / EntryBytes:x}");
         host.Distinct().Count().ShouldBeGreaterThan(3);
     }

@@ -16,7 +16,7 @@ public class HostSequenceTests(ITestOutputHelper output)
         var count = (int)(CasesPerSeed * OracleSeeds.Scale);
         using var oracle = new Oracle();
         var draw = new Draw(seed);
-        var sequences = new SequenceDraw(draw, oracle.Host);
+        var sequences = new SequenceDraw(draw);
         oracle.Run(count, sequences.Make, () => ExecutionForms.All).ShouldBeNull($"seed {seed}");
         oracle.Cases.ShouldBe(count);
         oracle.DivideErrors.ShouldBe(0);
@@ -30,7 +30,7 @@ public class HostSequenceTests(ITestOutputHelper output)
     {
         using var oracle = new Oracle();
         var draw = new Draw(1);
-        var sequences = new SequenceDraw(draw, oracle.Host);
+        var sequences = new SequenceDraw(draw);
         foreach (var spoil in (Action<MachineOutcome>[])[o => o.Spoil(register: Gpr.Rbx), o => o.Spoil(flags: LazyFlags.Sign), o => o.Spoil(data: 300), o => o.Spoil(stack: 1000)])
         {
             oracle.BeforeComparison = spoil;

@@ -191,7 +191,7 @@ internal sealed class InstructionDraw(Draw draw, OracleCase oracleCase)
     private ulong Base(Register segment) => segment switch
     {
         Register.FS => HostProcessor.FsBase,
-        Register.GS => oracleCase.GsBase,
+        Register.GS => HostProcessor.GsBase,
         _ => 0,
     };
 

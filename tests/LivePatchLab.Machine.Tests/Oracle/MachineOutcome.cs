@@ -20,16 +20,16 @@ internal sealed unsafe class MachineOutcome
     /// <summary>Null when the case ran to its end.</summary>
     public string? Surprise { get; private set; }
 
-    public static MachineOutcome Of(TestMachine machine, HostProcessor host, OracleCase oracleCase, ExecutionForms form)
+    public static MachineOutcome Of(TestMachine machine, OracleCase oracleCase, ExecutionForms form)
     {
         var cpu = machine.Cpu;
         for (var i = 0; i < 16; i++) cpu->Registers[i] = oracleCase.Registers[i];
         Interpreter.WriteFlags(cpu, oracleCase.Flags);
         cpu->UserMode = 1;
-        cpu->GsBase = host.GsBase;
+        cpu->GsBase = HostProcessor.GsBase;
         cpu->FsBase = HostProcessor.FsBase;
         var data = oracleCase.Data - (HostProcessor.WindowBytes / 2);
-        var stack = host.StackEndAt(oracleCase.Slot) - HostProcessor.StackWindowBytes;
+        var stack = HostProcessor.StackEndAt(oracleCase.Slot) - HostProcessor.StackWindowBytes;
         machine.Memory.Load(data, oracleCase.DataBytes);
         machine.Memory.Load(stack, oracleCase.StackBytes);
         machine.Code.Poke(oracleCase.Code, [.. oracleCase.Bytes, 0xcc]);
@@ -78,9 +78,10 @@ internal sealed unsafe class MachineOutcome
     {
         ref var state = ref host.State(Case.Slot);
         for (var i = 0; i < 16; i++)
-            if (_registers[i] != state.Registers[i]) return $"register {i} is {_registers[i]:x}, not {state.Registers[i]:x}";
+            if (_registers[i] != state.RegisterAfter(i)) return $"register {i} is {_registers[i]:x}, not {state.RegisterAfter(i):x}";
         var compared = HostProcessor.Flags & ~UndefinedFlags.InRflags(Case.Undefined);
-        if (((_flags ^ (uint)state.Flags) & compared) != 0) return $"flags are {_flags & compared:x}, not {state.Flags & compared:x}";
+        var flags = (uint)state.After[TrialRecord.Flags];
+        if (((_flags ^ flags) & compared) != 0) return $"flags are {_flags & compared:x}, not {flags & compared:x}";
         var data = host.DataWindow(Case.Slot);
         var at = data.CommonPrefixLength(_data);
         if (at < data.Length) return $"data differ at {at - (HostProcessor.WindowBytes / 2)}: {_data[at]:x}, not {data[at]:x}";

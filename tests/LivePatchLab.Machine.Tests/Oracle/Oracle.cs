@@ -19,8 +19,8 @@ internal enum ExecutionForms
 }
 
 /// <summary>
-/// Runs cases on the host's processor and in the machine, and says where the two differ. The machine goes first: only what it has run to the
-/// end, without a fault, is given to the host, which could not survive it otherwise.
+/// Runs cases on the host's processor and in the machine, and says where the two differ. The host is given what the machine has run to the end,
+/// without a fault; where the host refuses it, that is a difference too, unless manuals or kernels permit it (<see cref="PermittedRefusals"/>).
 /// </summary>
 internal sealed unsafe class Oracle : IDisposable
 {
@@ -37,11 +37,17 @@ internal sealed unsafe class Oracle : IDisposable
 
     public long Cases { get; private set; }
 
-    /// <summary>Cases that ended in #DE, which the host would have answered with a signal: arithmetic says whether they had to.</summary>
+    /// <summary>Cases that ended in #DE and were not given to the host: arithmetic says whether they had to.</summary>
     public long DivideErrors { get; private set; }
 
     /// <summary>For the control: what is done to each outcome before it is compared.</summary>
     public Action<MachineOutcome>? BeforeComparison { get; set; }
+
+    /// <summary>For the control: what is done to the host before it runs a batch.</summary>
+    public Action<HostProcessor>? BeforeHost { get; set; }
+
+    /// <summary>Codes that this processor refuses and may refuse, each with one of the signals that said so.</summary>
+    public Dictionary<Code, TrialEnd> Refused { get; } = [];
 
     public IReadOnlySet<Code> Covered => _covered;
 
@@ -67,7 +73,7 @@ internal sealed unsafe class Oracle : IDisposable
     public (byte[] Machine, byte[] Host) RunProgram(Action<Assembler> write, int bytes)
     {
         const long InstructionsMax = 1L << 32;
-        var code = _host.CodeAt(0);
+        var code = HostProcessor.CodeAt(0);
         var program = TestMachine.Assemble(code.Value, write);
         using var machine = NewMachine();
         machine.Code.Poke(code, [.. program, 0xcc]);
@@ -75,9 +81,9 @@ internal sealed unsafe class Oracle : IDisposable
         machine.Cpu->Rip = code.Value;
         machine.Run(InstructionsMax);
         machine.Cpu->TrapVector.ShouldBe(Traps.Breakpoint);
-        _host.Window(_host.DataStart, bytes).Clear();
+        _host.Window(HostProcessor.DataStart, bytes).Clear();
         _host.Run(0, program);
-        return (machine.Memory.Read(_host.DataStart, bytes), _host.Window(_host.DataStart, bytes).ToArray());
+        return (machine.Memory.Read(HostProcessor.DataStart, bytes), _host.Window(HostProcessor.DataStart, bytes).ToArray());
     }
 
     public void Dispose()
@@ -102,7 +108,7 @@ internal sealed unsafe class Oracle : IDisposable
             foreach (var form in (ReadOnlySpan<ExecutionForms>)[ExecutionForms.Fast, ExecutionForms.Precise, ExecutionForms.Single])
             {
                 if ((chosen & form) == 0) continue;
-                var outcome = MachineOutcome.Of(_machine, _host, oracleCase, form);
+                var outcome = MachineOutcome.Of(_machine, oracleCase, form);
                 if (outcome.IsDivideError)
                 {
                     DivideErrors++;
@@ -119,21 +125,33 @@ internal sealed unsafe class Oracle : IDisposable
             LoadHost(oracleCase);
         }
 
+        BeforeHost?.Invoke(_host);
         _host.Run();
         foreach (var outcome in _outcomes) BeforeComparison?.Invoke(outcome);
         foreach (var outcome in _outcomes)
-            if (outcome.DifferenceTo(_host) is { } found) return $"{outcome.Form}: {found}: {outcome.Case}";
+        {
+            if (_host.RefusalOf(outcome.Case.Slot) is { } refusal)
+            {
+                var code = CodeAt(outcome.Case, refusal.Rip);
+                if (PermittedRefusals.ReasonFor(code) is null) return $"this processor refuses {code} ({refusal}): {outcome.Case}";
+                Refused[code] = refusal;
+            }
+            else if (outcome.DifferenceTo(_host) is { } found) return $"{outcome.Form}: {found}: {outcome.Case}";
+        }
+
         foreach (var oracleCase in _batch)
             foreach (var instruction in oracleCase.Instructions) _covered.Add(instruction.Code);
         Cases += _batch.Count;
         return null;
     }
 
+    /// <summary>The instruction at which the host has stopped; the first where it is at none of them.</summary>
+    private static Code CodeAt(OracleCase oracleCase, ulong rip)
+        => (oracleCase.Instructions.FirstOrDefault(instruction => instruction.IP == rip) is { IsInvalid: false } found ? found : oracleCase.Instructions[0]).Code;
+
     private void LoadHost(OracleCase oracleCase)
     {
-        ref var state = ref _host.State(oracleCase.Slot);
-        for (var i = 0; i < 16; i++) state.Registers[i] = oracleCase.Registers[i];
-        state.Flags = oracleCase.Flags;
+        _host.Load(oracleCase.Slot, oracleCase.Registers, oracleCase.Flags);
         oracleCase.DataBytes.CopyTo(_host.DataWindow(oracleCase.Slot));
         oracleCase.StackBytes.CopyTo(_host.StackWindow(oracleCase.Slot));
     }
@@ -141,9 +159,9 @@ internal sealed unsafe class Oracle : IDisposable
     private TestMachine NewMachine()
     {
         var machine = new TestMachine();
-        machine.Memory.Map(_host.CodeAt(0), _host.CodeAt(HostProcessor.Slots - 1) - _host.CodeAt(0) + HostProcessor.CodeBytesMax + 1, PagePermissions.Read | PagePermissions.Execute);
-        machine.Memory.Map(_host.DataStart - GuestMemory.PageBytes, HostProcessor.DataBytes + GuestMemory.PageBytes, PagePermissions.Read | PagePermissions.Write);
-        machine.Memory.Map(_host.StackStart, _host.StackEndAt(HostProcessor.Slots - 1) - _host.StackStart + GuestMemory.PageBytes, PagePermissions.Read | PagePermissions.Write);
+        machine.Memory.Map(HostProcessor.CodeAt(0), HostProcessor.CodeAt(HostProcessor.Slots - 1) - HostProcessor.CodeAt(0) + HostProcessor.CodeBytesMax + 1, PagePermissions.Read | PagePermissions.Execute);
+        machine.Memory.Map(HostProcessor.DataStart - GuestMemory.PageBytes, HostProcessor.DataBytes + GuestMemory.PageBytes, PagePermissions.Read | PagePermissions.Write);
+        machine.Memory.Map(HostProcessor.StackStart, HostProcessor.StackEndAt(HostProcessor.Slots - 1) - HostProcessor.StackStart + GuestMemory.PageBytes, PagePermissions.Read | PagePermissions.Write);
         return machine;
     }
 }

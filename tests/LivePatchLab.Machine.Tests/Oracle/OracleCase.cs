@@ -3,18 +3,16 @@ using Iced.Intel;
 namespace LivePatchLab.Machine.Tests;
 
 /// <summary>A few instructions with the state before them, for one slot of the host and for the machine.</summary>
-internal sealed class OracleCase(HostProcessor host, int slot)
+internal sealed class OracleCase(int slot)
 {
     public int Slot => slot;
 
-    public GuestAddress Code { get; } = host.CodeAt(slot);
+    public GuestAddress Code { get; } = HostProcessor.CodeAt(slot);
 
     /// <summary>The middle of the bytes that memory operands may touch.</summary>
-    public GuestAddress Data { get; } = host.DataAt(slot);
+    public GuestAddress Data { get; } = HostProcessor.DataAt(slot);
 
-    public GuestAddress StackEnd { get; } = host.StackEndAt(slot);
-
-    public ulong GsBase => host.GsBase;
+    public GuestAddress StackEnd { get; } = HostProcessor.StackEndAt(slot);
 
     public ulong[] Registers { get; } = new ulong[16];
 

@@ -6,7 +6,7 @@ namespace LivePatchLab.Machine.Tests;
 /// Draws straight pieces of code with jumps forward in them, so that flags stay unseen, are seen late, or are compared and branched on at
 /// once. R13, R14 and R15 are pointers and an index that nothing writes, so that memory operands stay where they may be.
 /// </summary>
-internal sealed class SequenceDraw(Draw draw, HostProcessor host) : IAddresses
+internal sealed class SequenceDraw(Draw draw) : IAddresses
 {
     private static readonly HashSet<Mnemonic> Excluded =
     [
@@ -30,13 +30,13 @@ internal sealed class SequenceDraw(Draw draw, HostProcessor host) : IAddresses
 
     public OracleCase Make(int slot)
     {
-        _case = new OracleCase(host, slot);
+        _case = new OracleCase(slot);
         _undefined = RflagsBits.None;
         _landings.Clear();
         for (var i = 0; i < 16; i++) _case.Registers[i] = draw.Interesting();
         _case.Registers[Gpr.Rsp] = _case.StackEnd.Value - 512;
         _case.Registers[13] = _case.Data.Value;
-        _case.Registers[14] = _case.Data.Value - host.GsBase;
+        _case.Registers[14] = _case.Data.Value - HostProcessor.GsBase;
         _case.Registers[15] = (ulong)draw.Below(8);
         _case.Flags = InstructionDraw.StartingFlags(draw);
         draw.Bytes(64).CopyTo(_case.DataBytes, 0);
@@ -89,7 +89,7 @@ internal sealed class SequenceDraw(Draw draw, HostProcessor host) : IAddresses
     private static bool IsStraight(Code code)
     {
         var instruction = new Instruction { Code = code };
-        if (instruction.FlowControl != FlowControl.Next || instruction.IsStringInstruction || Excluded.Contains(instruction.Mnemonic)) return false;
+        if (PermittedRefusals.ReasonFor(code) is not null || instruction.FlowControl != FlowControl.Next || instruction.IsStringInstruction || Excluded.Contains(instruction.Mnemonic)) return false;
         var info = code.ToOpCode();
         for (var i = 0; i < info.OpCount; i++)
             if (info.GetOpKind(i) is OpCodeOperandKind.mem_offs) return false;
