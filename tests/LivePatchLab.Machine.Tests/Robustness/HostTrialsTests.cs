@@ -128,18 +128,17 @@ public sealed unsafe class HostTrialsTests(ITestOutputHelper output)
     // SHLD and SHRD of 16 bits by more than 16 give an undefined result (SDM vol. 2), and so do BSF and BSR of 0.
     private static readonly Mnemonic[] ResultMayDiffer = [Mnemonic.Shld, Mnemonic.Shrd, Mnemonic.Bsf, Mnemonic.Bsr];
 
-    private static bool HasOnHost(Code code) => code.CpuidFeatures().All(ClaimedCodes.HostHas);
+    private static bool HasOnHost(Code code) => code.CpuidFeatures().All(HostFeatures.Has);
 
     /// <summary>Instances of each code that is translated, the first without memory where there is one.</summary>
     private static IEnumerable<(Code Code, List<Instruction> Instances)> Translatable()
     {
         var draw = new Draw(3);
-        using var host = new HostProcessor();
         foreach (var code in ClaimedCodes.All)
         {
             var instances = new List<Instruction>();
             for (var i = 0; i < InstancesPerCode; i++)
-                if (ClaimedCodes.Instance(code, draw, host, 1)?.Instructions[0] is { } instance && NativeInstructions.IsTranslated(instance) && !NativeInstructions.IsNothing(instance)) instances.Add(instance);
+                if (ClaimedCodes.Instance(code, draw, 1)?.Instructions[0] is { } instance && NativeInstructions.IsTranslated(instance) && !NativeInstructions.IsNothing(instance)) instances.Add(instance);
             if (instances.Count == 0 || !IsOrdinary(instances[0])) continue;
             yield return (code, instances);
         }
