@@ -19,6 +19,7 @@ public sealed class KernelImage
         Symbols = new(ReadSymbols(elf), elf.Segments);
         _placed = [.. elf.Segments.Select(Placed)];
         ElfFile.RequireDisjoint(elf.Source, _placed);
+        PerCpu = PerCpuArea.Of(elf, Symbols);
         Banner = banner ?? ReadBanner(elf, Symbols);
         Release = Banner.Split(' ', 2)[0];
         FtraceSites = ReadFtraceSites();
@@ -56,8 +57,8 @@ public sealed class KernelImage
 
     public GuestAddress TextBase => _text.Address;
 
-    /// <summary>Where the initial contents of the per-CPU area stand: the segment that is linked at 0.</summary>
-    public GuestAddress? PerCpuLoad => Symbols["__per_cpu_load"];
+    /// <summary>Its per-CPU variables; null in a kernel for one CPU, which has them among the others.</summary>
+    public PerCpuArea? PerCpu { get; }
 
     public bool IsInText(GuestAddress address) => _text.Contains(address);
 
@@ -72,8 +73,8 @@ public sealed class KernelImage
     public static KernelImage Parse(ReadOnlyMemory<byte> bytes, string source) => Parse(new ImageBytes(bytes, source));
 
     /// <summary>
-    /// Maps the segments at their virtual addresses and lays their bytes down. The per-CPU segment, linked at 0 to be copied for each
-    /// CPU, goes where the kernel's own linker script loads it: __per_cpu_load.
+    /// Maps the segments at their virtual addresses and lays their bytes down. A per-CPU segment, linked at 0 to be copied for each CPU
+    /// (up to 6.14), goes where the kernel's own linker script loads it: __per_cpu_load.
     /// </summary>
     public void LoadInto(GuestMemory memory) => SegmentLoading.Load(memory, _placed);
 
@@ -104,8 +105,8 @@ public sealed class KernelImage
     private static KernelSymbol[] ReadSymbols(ElfFile elf)
     {
         var found = elf.Section(".rodata") is { } rodata
-            ? Kallsyms.Find(rodata.Content.Span)
-            : elf.Segments.Select(segment => Kallsyms.Find(segment.Content.Span)).FirstOrDefault(symbols => symbols is not null);
+            ? Kallsyms.Find(rodata.Content.Span, rodata.Address)
+            : elf.Segments.Select(segment => Kallsyms.Find(segment.Content.Span, segment.Address)).FirstOrDefault(symbols => symbols is not null);
         found ??= elf.ReadSymbols();
         return found.Length > 0 ? found : throw new BadInputException($"{elf.Source}: has no symbols, neither kallsyms nor .symtab; give a kernel built with CONFIG_KALLSYMS=y");
     }
@@ -149,7 +150,7 @@ public sealed class KernelImage
     private ElfSegment Placed(ElfSegment segment)
     {
         if (segment.Address.Value != 0) return segment;
-        var load = PerCpuLoad ?? throw Bad("has a segment at address 0 but no __per_cpu_load to say where it goes; fetch the image again");
+        var load = Symbols["__per_cpu_load"] ?? throw Bad("has a segment at address 0 but no __per_cpu_load to say where it goes; fetch the image again");
         if (!load.IsInWindow || !(load + (segment.Length - 1)).IsInWindow || load + (segment.Length - 1) < load)
             throw Bad($"loads its per-CPU segment at {load}, +0x{segment.Length:x}, outside the machine's window; fetch the image again");
         return segment with { Address = load };
