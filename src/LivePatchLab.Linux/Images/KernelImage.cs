@@ -15,7 +15,7 @@ public sealed class KernelImage
     {
         Elf = elf;
         Codec = codec;
-        _text = elf.Section(".text") ?? throw Bad("has no section .text, so it is no Linux kernel; give a bzImage or a vmlinux");
+        _text = elf.Section(".text") ?? throw Bad(WithoutText(elf));
         Symbols = new(ReadSymbols(elf), elf.Segments);
         _placed = [.. elf.Segments.Select(Placed)];
         ElfFile.RequireDisjoint(elf.Source, _placed);
@@ -89,18 +89,15 @@ public sealed class KernelImage
 
     private static KernelImage Parse(ImageBytes file)
     {
-        if (!BzImage.IsOne(file))
-        {
-            var start = file.Memory.Span[..Math.Min(8, file.Length)];
-            if (start.StartsWith("\x7f"u8) && start[1..].StartsWith("ELF"u8)) return new(ElfFile.Parse(file), "none", null);
-            throw file.Bad(start.StartsWith("!<arch>"u8)
-                ? "a package, not a kernel; unpack it (dpkg -x) and give boot/vmlinuz-* of it"
-                : "neither a bzImage nor an ELF file; give the vmlinuz of an x86-64 Linux, or its vmlinux");
-        }
-
+        if (!BzImage.IsOne(file)) return new(ElfFile.Parse(file, ImageUse.Kernel), "none", null);
         var (codec, vmlinux) = KernelPayload.Unpack(BzImage.Payload(file));
-        return new(ElfFile.Parse(new ImageBytes(vmlinux, file.Source)), codec, BzImage.Banner(file));
+        return new(ElfFile.Parse(new ImageBytes(vmlinux, file.Source), ImageUse.Kernel), codec, BzImage.Banner(file));
     }
+
+    private static string WithoutText(ElfFile elf)
+        => !elf.Segments.Any(segment => segment.Content.Span.IndexOf("Linux version "u8) >= 0) ? $"is no Linux kernel, as it nowhere says \"Linux version\"; {ForeignFile.KernelWanted}"
+            : elf.Sections.Count == 0 ? "is a Linux kernel whose section headers were stripped, and its tables are found by them; give its vmlinuz, or a vmlinux that has them"
+            : "is a Linux kernel without a section .text; give its vmlinuz, or its vmlinux as it was linked";
 
     private static KernelSymbol[] ReadSymbols(ElfFile elf)
     {
@@ -123,7 +120,7 @@ public sealed class KernelImage
             }
         }
 
-        throw new BadInputException($"{elf.Source}: has no linux_banner, so it is no Linux kernel; give a bzImage or a vmlinux");
+        throw new BadInputException($"{elf.Source}: has no linux_banner, so it is no Linux kernel; {ForeignFile.KernelWanted}");
     }
 
     private FtraceSite[] ReadFtraceSites()

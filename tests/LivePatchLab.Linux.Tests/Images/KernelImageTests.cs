@@ -100,13 +100,6 @@ public sealed class KernelImageTests
             .ShouldBe("vmlinuz: packed with no-such-codec, which this computer does not have; install the package some-package, or give the vmlinux");
     }
 
-    [Theory]
-    [InlineData("!<arch>\ndebian-binary", "a package, not a kernel")]
-    [InlineData("", "neither a bzImage nor an ELF file")]
-    [InlineData("hello", "neither a bzImage nor an ELF file")]
-    public void What_is_no_kernel_is_rejected(string content, string reason)
-        => Should.Throw<BadInputException>(() => KernelImage.Parse(System.Text.Encoding.ASCII.GetBytes(content), "file")).Message.ShouldContain(reason);
-
     [Fact]
     public void A_program_is_no_kernel()
         => Should.Throw<BadInputException>(() => KernelImage.Open(LabFolder.Guest("hello"))).Message.ShouldContain("no linux_banner");
