@@ -3,9 +3,11 @@
 
 # Package, suite that has it, and the packages of which the newest stands in where that release is gone.
 kernels="
+linux-image-5.10.0-46-cloud-amd64 bullseye-security linux-image-5\.10\.0-[0-9]+-cloud-amd64
 linux-image-6.1.0-56-cloud-amd64 bookworm-security linux-image-6\.1\.0-[0-9]+-cloud-amd64
 linux-image-6.1.0-56-amd64 bookworm-security linux-image-6\.1\.0-[0-9]+-amd64
 linux-image-6.12.117+deb12-cloud-amd64 bookworm-security linux-image-6\.12\.[0-9]+\+deb12-cloud-amd64
+linux-binary-7.2.13+deb14-cloud-amd64 sid linux-binary-7\.[0-9.]+\+deb14-cloud-amd64
 "
 
 # The release that a package holds, as uname -r prints it.

@@ -44,16 +44,23 @@ public sealed class KernelDataAttribute : DataAttribute
 
 internal static partial class KernelFolder
 {
+    public const string Cloud510 = "vmlinuz-5.10.*-cloud-amd64";
     public const string Cloud61 = "vmlinuz-6.1.*-cloud-amd64";
     public const string Generic61 = "vmlinuz-6.1.0-??-amd64";
     public const string Cloud612 = "vmlinuz-6.12.*-cloud-amd64";
+    public const string Cloud7 = "vmlinuz-7.*-cloud-amd64";
 
     // The releases whose exact counts are known; tests/kernels.sh fetches them.
+    public const string ExactCloud510 = "vmlinuz-5.10.0-46-cloud-amd64";
     public const string ExactCloud61 = "vmlinuz-6.1.0-56-cloud-amd64";
     public const string ExactGeneric61 = "vmlinuz-6.1.0-56-amd64";
     public const string ExactCloud612 = "vmlinuz-6.12.117+deb12-cloud-amd64";
+    public const string ExactCloud7 = "vmlinuz-7.2.13+deb14-cloud-amd64";
 
-    private static readonly (string Series, string Exact)[] Known = [(Cloud61, ExactCloud61), (Generic61, ExactGeneric61), (Cloud612, ExactCloud612)];
+    private static readonly (string Series, string Exact)[] Known =
+    [
+        (Cloud510, ExactCloud510), (Cloud61, ExactCloud61), (Generic61, ExactGeneric61), (Cloud612, ExactCloud612), (Cloud7, ExactCloud7),
+    ];
 
     /// <summary>The image whose counts are known, of the same series.</summary>
     public static string ExactOf(string pattern) => Known.Single(known => known.Series == pattern || known.Exact == pattern).Exact;

@@ -22,9 +22,9 @@ internal static class SweepCommand
         command.SetInterruptibleAction((parsed, cancellation) =>
         {
             var path = parsed.GetValue(spec)!;
-            if (!File.Exists(path)) throw new BadInputException($"{path}: no such file; give a sweep's specification");
+            if (!Path.Exists(path)) throw new BadInputException($"{path}: no such file; give a sweep's specification");
             if (parsed.GetValue(jobs) is < 1) throw new BadInputException($"--jobs {parsed.GetValue(jobs)}: a sweep needs at least one thread");
-            var sweep = SweepSpec.Parse(File.ReadAllText(path), path);
+            var sweep = SweepSpec.Parse(InputFile.ReadText(path), path);
             var result = Run(sweep, parsed.GetValue(jobs), cancellation);
             Console.Out.WriteLine(result.ToJson().ToJsonString());
             if (result.Interruption is { } interruption)

@@ -10,20 +10,7 @@ public static class LitmusFile
     /// <summary>Reads one.</summary>
     /// <exception cref="BadInputException">It cannot be read, or is not well formed; the message names the file, the line and the column.</exception>
     public static LitmusTest Open(string path)
-    {
-        try
-        {
-            return Parse(path, File.ReadAllText(path));
-        }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
-        {
-            throw new BadInputException($"there is no litmus test {path}");
-        }
-        catch (UnauthorizedAccessException)
-        {
-            throw new BadInputException($"{path} may not be read");
-        }
-    }
+        => File.Exists(path) ? Parse(path, InputFile.ReadText(path)) : throw new BadInputException($"there is no litmus test {path}");
 
     /// <summary>Reads a text.</summary>
     /// <param name="file">What to call it in messages.</param>

@@ -258,27 +258,38 @@ public sealed class CallableKernel
     /// </summary>
     private GuestAddress LayOutPerCpuAreas(GuestAddress at)
     {
-        if (Image.PerCpuLoad is not { } load) return at;
-        Machine.Cpus[0].GsBase = load + _slide;
-        var segment = Image.Elf.Segments.First(s => s.Address.Value == 0);
-        var content = _memory.Read(load + _slide, (int)segment.Length);
+        if (Image.PerCpu is not { } area) return at;
 
-        // One that cannot be told its number takes itself for CPU 0, and a lock that several CPUs queue for is never free again.
-        var number = Image.Symbols["cpu_number"] ?? (Image.Symbols["pcpu_hot"] + CpuNumberInPcpuHot);
-        if (Machine.Cpus.Count > 1 && number is null)
-            throw new BadInputException($"{Image.Release} has neither cpu_number nor pcpu_hot, so its CPUs cannot be told their numbers; take a machine of one CPU");
+        // The base of GS is what lies between a variable and its symbol.
+        var linked = area.Linked.Value == 0 ? area.Linked : area.Linked + _slide;
+        var load = area.Load + _slide;
+        Machine.Cpus[0].GsBase = new((ulong)(load - linked));
+        if (Machine.Cpus.Count == 1) return at;
+
+        // One that is not told its number takes itself for CPU 0, and a lock that several CPUs queue for is never free again.
+        var number = Image.Symbols["cpu_number"] ?? (Image.Symbols["pcpu_hot"] + CpuNumberInPcpuHot)
+            ?? throw new BadInputException($"{Image.Release} has neither cpu_number nor pcpu_hot, so its CPUs cannot be told their numbers; take a machine of one CPU");
+        var content = _memory.Read(load, (int)area.Length);
         foreach (var cpu in Machine.Cpus.Skip(1))
         {
-            _memory.Map(at, segment.Length, PagePermissions.Read | PagePermissions.Write);
+            var offset = (ulong)(at - linked);
+            _memory.Map(at, area.Length, PagePermissions.Read | PagePermissions.Write);
             _memory.Load(at, content);
-            if (Image.Symbols["this_cpu_off"] is { } offset) _memory.LoadUInt64(at + (long)offset.Value, at.Value);
-            _memory.Load(at + (long)number!.Value.Value, BitConverter.GetBytes(cpu.Id.Index));
-            if (Image.Symbols["__per_cpu_offset"] is { } offsets) _memory.LoadUInt64(offsets + _slide + (8 * cpu.Id.Index), at.Value);
-            cpu.GsBase = at;
-            at = (at + (segment.Length + GuestMemory.PageBytes - 1)).AlignDown(GuestMemory.PageBytes);
+            Tell("this_cpu_off", Image.Symbols["this_cpu_off"] + (at - area.Linked), BitConverter.GetBytes(offset));
+            Tell("cpu_number", number + (at - area.Linked), BitConverter.GetBytes(cpu.Id.Index));
+            Tell("__per_cpu_offset", Image.Symbols["__per_cpu_offset"] + _slide + (8 * cpu.Id.Index), BitConverter.GetBytes(offset));
+            cpu.GsBase = new(offset);
+            at = (at + (area.Length + GuestMemory.PageBytes - 1)).AlignDown(GuestMemory.PageBytes);
         }
 
         return at;
+    }
+
+    private void Tell(string variable, GuestAddress? place, byte[] value)
+    {
+        if (place is not { } at) return;
+        if (!_memory.IsMapped(at, value.Length)) throw new BadInputException($"{Image.Release} has {variable} where it has no memory for it; fetch the image again");
+        _memory.Load(at, value);
     }
 
     private sealed class RunningCall(Cpu cpu, FunctionCall call, long retiredBefore)

@@ -27,9 +27,18 @@ internal static class BzImage
     {
         var protocol = file.UInt16(0x206, "the boot protocol");
         if (protocol < ProtocolMin) throw file.Bad($"boot protocol {protocol >> 8}.{protocol & 255:d2} does not say where the kernel is packed; give an image of Linux 2.6.26 or later, or its vmlinux");
+        var length = file.UInt32(0x24c, "payload_length");
+        if (length == 0) throw file.Bad($"is booted as a Linux kernel is, but is another program{Name(file)}: its boot header names no packed kernel; {ForeignFile.KernelWanted}");
         int setupSectors = file.Byte(0x1f1, "setup_sects");
         if (setupSectors == 0) setupSectors = 4;
         var start = ((ulong)(setupSectors + 1) * 512) + file.UInt32(0x248, "payload_offset");
-        return new(file.Slice(start, file.UInt32(0x24c, "payload_length"), "the packed kernel"), file.Source);
+        return new(file.Slice(start, length, "the packed kernel"), file.Source);
+    }
+
+    /// <summary>What it calls itself, for a message of one line.</summary>
+    private static string Name(ImageBytes file)
+    {
+        var name = new string([.. (Banner(file) ?? "").TakeWhile(letter => letter is >= ' ' and <= '~')]).Trim();
+        return name.Length > 0 ? $" ({name})" : "";
     }
 }

@@ -6,7 +6,7 @@ namespace LivePatchLab.Linux;
 /// <summary>A static ELF64 file for x86-64: what a loader needs of it (System V ABI, AMD64 supplement, chapters 4 and 5).</summary>
 public sealed class ElfFile
 {
-    private const int HeaderBytes = 64, ProgramHeaderBytes = 56, SectionHeaderBytes = 64, SymbolBytes = 24;
+    private const int ProgramHeaderBytes = 56, SectionHeaderBytes = 64, SymbolBytes = 24;
     private const uint PtLoad = 1, PtDynamic = 2, PtInterp = 3;
     private const uint ShtSymtab = 2, ShtNobits = 8;
 
@@ -36,12 +36,12 @@ public sealed class ElfFile
     public ElfSection? Section(string name) => _sectionsByName.GetValueOrDefault(name);
 
     /// <exception cref="BadInputException">The file is not there or is not such an ELF file.</exception>
-    public static ElfFile Open(string path) => Parse(ImageBytes.Of(path));
+    public static ElfFile Open(string path) => Parse(ImageBytes.Of(path), ImageUse.Program);
 
     /// <param name="bytes">The file; the result keeps it.</param>
     /// <param name="source">What messages call it.</param>
     /// <exception cref="BadInputException">It is not such an ELF file.</exception>
-    public static ElfFile Parse(ReadOnlyMemory<byte> bytes, string source) => Parse(new ImageBytes(bytes, source));
+    public static ElfFile Parse(ReadOnlyMemory<byte> bytes, string source) => Parse(new ImageBytes(bytes, source), ImageUse.Program);
 
     /// <summary>The file's bytes that are loaded at [address, address+length).</summary>
     /// <exception cref="BadInputException">No segment has them.</exception>
@@ -92,40 +92,24 @@ public sealed class ElfFile
         return [.. symbols];
     }
 
-    internal static ElfFile Parse(ImageBytes file)
+    internal static ElfFile Parse(ImageBytes file, ImageUse use)
     {
-        RequireHeader(file);
-        var segments = ReadSegments(file);
+        ElfKind.RequireX86(file, use);
+        var sections = ReadSections(file, use);
+        ElfKind.RequireExecutable(file, use, sections);
+        var segments = ReadSegments(file, use);
         RequireDisjoint(file.Source, segments);
-        return new(file.Source, new(file.UInt64(24, "e_entry")), segments, ReadSections(file));
+        return new(file.Source, new(file.UInt64(24, "e_entry")), segments, sections);
     }
 
-    private static void RequireHeader(ImageBytes file)
+    private static List<ElfSegment> ReadSegments(ImageBytes file, ImageUse use)
     {
-        if (file.Length < 4 || file.UInt32(0, "the magic") != 0x464c457f)
-            throw file.Bad("not an ELF file (no 7f 45 4c 46 at its start); give a static x86-64 program");
-        var ident = file.Span(0, HeaderBytes, "the ELF header");
-        if (ident[4] != 2) throw file.Bad(ident[4] == 1 ? "a 32-bit ELF file; build it with -m64" : $"ELF class {ident[4]} is neither 32 nor 64 bit; build it again");
-        if (ident[5] != 1) throw file.Bad("a big-endian ELF file; build it for x86-64");
-        var type = file.UInt16(16, "e_type");
-        var machine = file.UInt16(18, "e_machine");
-        if (machine != 62) throw file.Bad($"built for {MachineName(machine)}; build it for x86-64");
-        switch (type)
-        {
-            case 2: break;
-            case 1: throw file.Bad("an object file, not yet linked; link it with -static -nostdlib -no-pie");
-            case 3: throw file.Bad("a dynamic or position-independent ELF file; link it with -static -no-pie");
-            default: throw file.Bad($"ELF type {type} is not an executable; give a linked program");
-        }
-    }
-
-    private static List<ElfSegment> ReadSegments(ImageBytes file)
-    {
+        BadInputException Bad(string what, string withProgram) => file.Bad($"{what}; {ElfKind.Else(use, withProgram)}");
         ulong table = file.UInt64(32, "e_phoff");
         var entryBytes = file.UInt16(54, "e_phentsize");
         var count = file.UInt16(56, "e_phnum");
-        if (count == 0) throw file.Bad("has no program headers, so there is nothing to load; link it as an executable");
-        if (entryBytes != ProgramHeaderBytes) throw file.Bad($"program headers of {entryBytes} bytes; an ELF64 file has {ProgramHeaderBytes}; build it again");
+        if (count == 0) throw Bad("has no program headers, so there is nothing to load", "link it as an executable");
+        if (entryBytes != ProgramHeaderBytes) throw Bad($"program headers of {entryBytes} bytes; an ELF64 file has {ProgramHeaderBytes}", "build it again");
         file.Slice(table, (ulong)count * ProgramHeaderBytes, "the program headers");
 
         var segments = new List<ElfSegment>();
@@ -133,7 +117,7 @@ public sealed class ElfFile
         {
             var at = table + ((ulong)i * ProgramHeaderBytes);
             var type = file.UInt32(at, "a program header");
-            if (type is PtInterp or PtDynamic) throw file.Bad("dynamically linked (it has PT_INTERP or PT_DYNAMIC); link it with -static -no-pie");
+            if (type is PtInterp or PtDynamic) throw Bad("dynamically linked (it has PT_INTERP or PT_DYNAMIC)", "link it with -static -no-pie");
             var memoryBytes = file.UInt64(at + 40, "a program header");
             if (type != PtLoad || memoryBytes == 0) continue;
 
@@ -142,14 +126,14 @@ public sealed class ElfFile
             var where = $"segment {i} at {address}, +0x{memoryBytes:x}";
             var last = address + (long)(memoryBytes - 1);
             if (memoryBytes > 1UL << 32 || !address.IsInWindow || !last.IsInWindow || last < address || (int)last.Value < (int)address.Value)
-                throw file.Bad($"{where}, is outside the machine's window [ffffffff80000000, 7fffffff]; link it within 2 GiB of address 0");
-            if (fileBytes > memoryBytes) throw file.Bad($"{where}, has 0x{fileBytes:x} bytes in the file, more than in memory; build it again");
+                throw Bad($"{where}, is outside the machine's window [ffffffff80000000, 7fffffff]", "link it within 2 GiB of address 0");
+            if (fileBytes > memoryBytes) throw Bad($"{where}, has 0x{fileBytes:x} bytes in the file, more than in memory", "build it again");
 
             var content = file.Slice(file.UInt64(at + 8, "a program header"), fileBytes, $"segment {i}");
             segments.Add(new(address, file.UInt64(at + 24, "a program header"), (long)memoryBytes, PermissionsOf(file.UInt32(at + 4, "a program header")), content));
         }
 
-        return segments.Count > 0 ? segments : throw file.Bad("has no PT_LOAD, so there is nothing to load; link it as an executable");
+        return segments.Count > 0 ? segments : throw Bad("has no PT_LOAD, so there is nothing to load", "link it as an executable");
     }
 
     internal static void RequireDisjoint(string source, IEnumerable<ElfSegment> segments)
@@ -163,14 +147,14 @@ public sealed class ElfFile
         }
     }
 
-    private static List<ElfSection> ReadSections(ImageBytes file)
+    private static List<ElfSection> ReadSections(ImageBytes file, ImageUse use)
     {
         ulong table = file.UInt64(40, "e_shoff");
         var entryBytes = file.UInt16(58, "e_shentsize");
         var count = file.UInt16(60, "e_shnum");
         var namesIndex = file.UInt16(62, "e_shstrndx");
         if (table == 0 || count == 0) return [];
-        if (entryBytes != SectionHeaderBytes) throw file.Bad($"section headers of {entryBytes} bytes; an ELF64 file has {SectionHeaderBytes}; build it again");
+        if (entryBytes != SectionHeaderBytes) throw file.Bad($"section headers of {entryBytes} bytes; an ELF64 file has {SectionHeaderBytes}; {ElfKind.Else(use, "build it again")}");
         file.Slice(table, (ulong)count * SectionHeaderBytes, "the section headers");
 
         ReadOnlyMemory<byte> ContentOf(ulong header) => file.UInt32(header + 4, "a section header") is ShtNobits or 0
@@ -220,13 +204,4 @@ public sealed class ElfFile
 
         return binding == 1 ? char.ToUpperInvariant(letter) : letter;
     }
-
-    private static string MachineName(ushort machine) => machine switch
-    {
-        3 => "i386",
-        40 => "Arm",
-        183 => "AArch64",
-        243 => "RISC-V",
-        _ => $"ELF machine {machine}",
-    };
 }

@@ -30,19 +30,5 @@ internal readonly struct ImageBytes(ReadOnlyMemory<byte> bytes, string source)
 
     /// <summary>The bytes of a file.</summary>
     /// <exception cref="BadInputException">There is no such file, or it cannot be read.</exception>
-    public static ImageBytes Of(string path)
-    {
-        try
-        {
-            return new(File.ReadAllBytes(path), path);
-        }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
-        {
-            throw new BadInputException($"{path}: no such file; check the path");
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
-        {
-            throw new BadInputException($"{path}: cannot be read ({e.Message}); check that it is a file and its permissions");
-        }
-    }
+    public static ImageBytes Of(string path) => new(InputFile.ReadBytes(path, InputFile.ImageBytesMax), path);
 }

@@ -7,16 +7,18 @@ namespace LivePatchLab.Linux;
 
 /// <summary>
 /// Finds the kernel's own symbol table (scripts/kallsyms.c, kernel/kallsyms.c) in .rodata without any symbol, by what the tables
-/// say of each other, for both orders that they have had.
+/// say of each other, for the three orders that they have had.
 /// </summary>
 /// <remarks>
 /// <code>
 /// to 6.3     offsets, relative_base, num_syms, names, markers, (seqs_of_names,) token_table, token_index
 /// from 6.4   num_syms, names, markers, token_table, token_index, offsets, relative_base, seqs_of_names
+/// from 7.0   num_syms, names, markers, token_table, token_index, offsets, seqs_of_names
 /// </code>
-/// Each table begins at a multiple of 8. The anchor is the token table: the digits are always tokens of their own, so
-/// "0\0" … "9\0" is in it; the token index, computed from it, must follow verbatim. num_syms is the number for which the names
-/// behind it give exactly the markers (the offset of each 256th name) that follow them.
+/// Each table begins at a multiple of 8, from 7.0 on of 4. The anchor is the token table: the digits are always tokens of their own,
+/// so "0\0" … "9\0" is in it; the token index, computed from it, must follow verbatim. num_syms is the number for which the names
+/// behind it give exactly the markers (the offset of each 256th name) that follow them. As of 7.0 an offset counts from its own place.
+/// Which layout it is shows in the addresses: they must ascend.
 /// </remarks>
 internal static class Kallsyms
 {
@@ -29,19 +31,22 @@ internal static class Kallsyms
     private const int NameBytesMax = 512;
 
     /// <summary>The symbols in the table's order, which is that of their addresses; null where there is no such table.</summary>
-    public static KernelSymbol[]? Find(ReadOnlySpan<byte> rodata)
+    /// <param name="rodata">The section that the tables lie in, or more.</param>
+    /// <param name="address">Where it is linked, a multiple of 8.</param>
+    public static KernelSymbol[]? Find(ReadOnlySpan<byte> rodata, GuestAddress address)
     {
         if (!TryFindTokens(rodata, out var tokenTable, out var tokenIndex, out var tokens)) return null;
         var words = MemoryMarshal.Cast<byte, uint>(rodata);
         var markers = new int[(NamesMax / NamesPerMarker) + 1];
-        for (var at = 0; at + 8 <= tokenTable; at += 8)
+        for (var at = 0; at + 8 <= tokenTable; at += 4)
         {
             var count = words[at / 4];
-            if (count is < NamesMin or > NamesMax || words[(at / 4) + 1] != 0) continue;
-            // A name takes two bytes at least, its length and a token.
+            if (count is < NamesMin or > NamesMax) continue;
+            // A name takes two bytes at least, its length and a token; no length is 0, so what follows the number says how it is padded.
             if (2 * (long)count > tokenTable - at) continue;
-            if (!MarkersFollow(rodata[..tokenTable], at + 8, (int)count, markers)) continue;
-            if (Read(rodata, at, (int)count, tokenIndex, tokens) is { } symbols) return symbols;
+            var alignment = words[(at / 4) + 1] == 0 ? 8 : 4;
+            if (at % alignment != 0 || !MarkersFollow(rodata[..tokenTable], at + alignment, (int)count, markers)) continue;
+            if (Read(rodata, address, at, alignment, (int)count, tokenIndex, tokens) is { } symbols) return symbols;
         }
 
         return null;
@@ -127,14 +132,12 @@ internal static class Kallsyms
         return length is > 0 and <= NameBytesMax && at <= rodata.Length;
     }
 
-    private static KernelSymbol[]? Read(ReadOnlySpan<byte> rodata, int numSyms, int count, int tokenIndex, byte[][] tokens)
+    private static KernelSymbol[]? Read(ReadOnlySpan<byte> rodata, GuestAddress address, int numSyms, int alignment, int count, int tokenIndex, byte[][] tokens)
     {
-        if (!TryFindOffsets(rodata, numSyms, count, tokenIndex, out var offsets, out var relativeBase)) return null;
-        var values = MemoryMarshal.Cast<byte, int>(rodata.Slice(offsets, 4 * count));
-        var isPerCpuAbsolute = UsesAbsolutePerCpu(values);
+        if (ReadAddresses(rodata, address, numSyms, alignment, count, tokenIndex) is not { } addresses) return null;
         var symbols = new KernelSymbol[count];
         Span<byte> name = stackalloc byte[2 * NameBytesMax];
-        var at = numSyms + 8;
+        var at = numSyms + alignment;
         for (var i = 0; i < count; i++)
         {
             if (!TrySkipName(rodata, ref at, out var length)) return null;
@@ -148,46 +151,70 @@ internal static class Kallsyms
             }
 
             if (size < 2 || !char.IsAsciiLetter((char)name[0])) return null;
-            symbols[i] = new(AddressOf(values[i], relativeBase, isPerCpuAbsolute), (char)name[0], Encoding.Latin1.GetString(name[1..size]));
+            symbols[i] = new(addresses[i], (char)name[0], Encoding.Latin1.GetString(name[1..size]));
         }
 
         return symbols;
     }
 
-    private static bool TryFindOffsets(ReadOnlySpan<byte> rodata, int numSyms, int count, int tokenIndex, out int offsets, out ulong relativeBase)
+    private static GuestAddress[]? ReadAddresses(ReadOnlySpan<byte> rodata, GuestAddress address, int numSyms, int alignment, int count, int tokenIndex)
     {
         var length = 4 * count;
-        offsets = AlignDown(numSyms - 8 - length, 8);
-        relativeBase = 0;
-        if (offsets >= 0)
-        {
-            relativeBase = BinaryPrimitives.ReadUInt64LittleEndian(rodata[(numSyms - 8)..]);
-            if (IsKernelBase(relativeBase)) return true;
-        }
+        var before = AlignDown(numSyms - 8 - length, 8);
+        if (before >= 0 && FromBase(OffsetsAt(rodata, before, count), BinaryPrimitives.ReadUInt64LittleEndian(rodata[(numSyms - 8)..])) is { } addresses) return addresses;
 
-        offsets = AlignUp(tokenIndex + (2 * Tokens), 8);
-        var baseAt = AlignUp(offsets + length, 8);
-        if (baseAt + 8 > rodata.Length) return false;
-        relativeBase = BinaryPrimitives.ReadUInt64LittleEndian(rodata[baseAt..]);
-        return IsKernelBase(relativeBase);
+        var behind = AlignUp(tokenIndex + (2 * Tokens), alignment);
+        if (behind + length > rodata.Length) return null;
+        var offsets = OffsetsAt(rodata, behind, count);
+        var baseAt = AlignUp(behind + length, 8);
+        var relativeBase = baseAt + 8 <= rodata.Length ? BinaryPrimitives.ReadUInt64LittleEndian(rodata[baseAt..]) : 0;
+        return FromBase(offsets, relativeBase) ?? FromPlaces(offsets, address + behind);
     }
 
+    private static ReadOnlySpan<int> OffsetsAt(ReadOnlySpan<byte> rodata, int at, int count) => MemoryMarshal.Cast<byte, int>(rodata.Slice(at, 4 * count));
+
     /// <summary>An address of the upper 2 GiB, where every x86-64 kernel is linked.</summary>
-    private static bool IsKernelBase(ulong value) => value >> 31 == 0x1_ffff_ffff;
+    private static bool IsKernelAddress(ulong value) => value >> 31 == 0x1_ffff_ffff;
 
     /// <summary>
     /// With KALLSYMS_ABSOLUTE_PERCPU an offset at or above zero is a per-CPU address as it is, and all others count down from the
-    /// base; without it (per-CPU symbols are ordinary as of 6.15) every offset counts up.
+    /// base; without it (per-CPU symbols are ordinary as of 6.15) every offset counts up. Null where that is no such base or they
+    /// do not ascend: what stands where another layout has its base may be any pointer.
     /// </summary>
-    private static bool UsesAbsolutePerCpu(ReadOnlySpan<int> offsets)
+    private static GuestAddress[]? FromBase(ReadOnlySpan<int> offsets, ulong relativeBase)
     {
+        if (!IsKernelAddress(relativeBase)) return null;
         var negative = 0;
         foreach (var offset in offsets) negative += offset < 0 ? 1 : 0;
-        return negative > offsets.Length / 2;
+        var isPerCpuAbsolute = negative > offsets.Length / 2;
+        var addresses = new GuestAddress[offsets.Length];
+        for (var i = 0; i < addresses.Length; i++)
+        {
+            var offset = offsets[i];
+            addresses[i] = new(unchecked(isPerCpuAbsolute ? offset >= 0 ? (ulong)offset : relativeBase - 1 - (ulong)(long)offset : relativeBase + (uint)offset));
+        }
+
+        return Ascend(addresses) ? addresses : null;
     }
 
-    private static GuestAddress AddressOf(int offset, ulong relativeBase, bool isPerCpuAbsolute)
-        => new(unchecked(isPerCpuAbsolute ? offset >= 0 ? (ulong)offset : relativeBase - 1 - (ulong)(long)offset : relativeBase + (uint)offset));
+    /// <summary>Each offset counts from where it stands itself; null where that gives no ascending addresses of a kernel.</summary>
+    private static GuestAddress[]? FromPlaces(ReadOnlySpan<int> offsets, GuestAddress table)
+    {
+        var addresses = new GuestAddress[offsets.Length];
+        for (var i = 0; i < addresses.Length; i++) addresses[i] = table + (4L * i) + offsets[i];
+        return IsKernelAddress(addresses[0].Value) && IsKernelAddress(addresses[^1].Value) && Ascend(addresses) ? addresses : null;
+    }
+
+    /// <summary>sort_symbols of scripts/kallsyms.c orders them by address, the absolute ones too.</summary>
+    private static bool Ascend(GuestAddress[] addresses)
+    {
+        for (var i = 1; i < addresses.Length; i++)
+        {
+            if (addresses[i].Value < addresses[i - 1].Value) return false;
+        }
+
+        return true;
+    }
 
     private static int AlignUp(int value, int alignment) => (value + alignment - 1) & -alignment;
 

@@ -15,10 +15,11 @@ public sealed class KernelImage
     {
         Elf = elf;
         Codec = codec;
-        _text = elf.Section(".text") ?? throw Bad("has no section .text, so it is no Linux kernel; give a bzImage or a vmlinux");
+        _text = elf.Section(".text") ?? throw Bad(WithoutText(elf));
         Symbols = new(ReadSymbols(elf), elf.Segments);
         _placed = [.. elf.Segments.Select(Placed)];
         ElfFile.RequireDisjoint(elf.Source, _placed);
+        PerCpu = PerCpuArea.Of(elf, Symbols);
         Banner = banner ?? ReadBanner(elf, Symbols);
         Release = Banner.Split(' ', 2)[0];
         FtraceSites = ReadFtraceSites();
@@ -56,8 +57,8 @@ public sealed class KernelImage
 
     public GuestAddress TextBase => _text.Address;
 
-    /// <summary>Where the initial contents of the per-CPU area stand: the segment that is linked at 0.</summary>
-    public GuestAddress? PerCpuLoad => Symbols["__per_cpu_load"];
+    /// <summary>Its per-CPU variables; null in a kernel for one CPU, which has them among the others.</summary>
+    public PerCpuArea? PerCpu { get; }
 
     public bool IsInText(GuestAddress address) => _text.Contains(address);
 
@@ -72,8 +73,8 @@ public sealed class KernelImage
     public static KernelImage Parse(ReadOnlyMemory<byte> bytes, string source) => Parse(new ImageBytes(bytes, source));
 
     /// <summary>
-    /// Maps the segments at their virtual addresses and lays their bytes down. The per-CPU segment, linked at 0 to be copied for each
-    /// CPU, goes where the kernel's own linker script loads it: __per_cpu_load.
+    /// Maps the segments at their virtual addresses and lays their bytes down. A per-CPU segment, linked at 0 to be copied for each CPU
+    /// (up to 6.14), goes where the kernel's own linker script loads it: __per_cpu_load.
     /// </summary>
     public void LoadInto(GuestMemory memory) => SegmentLoading.Load(memory, _placed);
 
@@ -88,24 +89,21 @@ public sealed class KernelImage
 
     private static KernelImage Parse(ImageBytes file)
     {
-        if (!BzImage.IsOne(file))
-        {
-            var start = file.Memory.Span[..Math.Min(8, file.Length)];
-            if (start.StartsWith("\x7f"u8) && start[1..].StartsWith("ELF"u8)) return new(ElfFile.Parse(file), "none", null);
-            throw file.Bad(start.StartsWith("!<arch>"u8)
-                ? "a package, not a kernel; unpack it (dpkg -x) and give boot/vmlinuz-* of it"
-                : "neither a bzImage nor an ELF file; give the vmlinuz of an x86-64 Linux, or its vmlinux");
-        }
-
+        if (!BzImage.IsOne(file)) return new(ElfFile.Parse(file, ImageUse.Kernel), "none", null);
         var (codec, vmlinux) = KernelPayload.Unpack(BzImage.Payload(file));
-        return new(ElfFile.Parse(new ImageBytes(vmlinux, file.Source)), codec, BzImage.Banner(file));
+        return new(ElfFile.Parse(new ImageBytes(vmlinux, file.Source), ImageUse.Kernel), codec, BzImage.Banner(file));
     }
+
+    private static string WithoutText(ElfFile elf)
+        => !elf.Segments.Any(segment => segment.Content.Span.IndexOf("Linux version "u8) >= 0) ? $"is no Linux kernel, as it nowhere says \"Linux version\"; {ForeignFile.KernelWanted}"
+            : elf.Sections.Count == 0 ? "is a Linux kernel whose section headers were stripped, and its tables are found by them; give its vmlinuz, or a vmlinux that has them"
+            : "is a Linux kernel without a section .text; give its vmlinuz, or its vmlinux as it was linked";
 
     private static KernelSymbol[] ReadSymbols(ElfFile elf)
     {
         var found = elf.Section(".rodata") is { } rodata
-            ? Kallsyms.Find(rodata.Content.Span)
-            : elf.Segments.Select(segment => Kallsyms.Find(segment.Content.Span)).FirstOrDefault(symbols => symbols is not null);
+            ? Kallsyms.Find(rodata.Content.Span, rodata.Address)
+            : elf.Segments.Select(segment => Kallsyms.Find(segment.Content.Span, segment.Address)).FirstOrDefault(symbols => symbols is not null);
         found ??= elf.ReadSymbols();
         return found.Length > 0 ? found : throw new BadInputException($"{elf.Source}: has no symbols, neither kallsyms nor .symtab; give a kernel built with CONFIG_KALLSYMS=y");
     }
@@ -122,7 +120,7 @@ public sealed class KernelImage
             }
         }
 
-        throw new BadInputException($"{elf.Source}: has no linux_banner, so it is no Linux kernel; give a bzImage or a vmlinux");
+        throw new BadInputException($"{elf.Source}: has no linux_banner, so it is no Linux kernel; {ForeignFile.KernelWanted}");
     }
 
     private FtraceSite[] ReadFtraceSites()
@@ -149,7 +147,7 @@ public sealed class KernelImage
     private ElfSegment Placed(ElfSegment segment)
     {
         if (segment.Address.Value != 0) return segment;
-        var load = PerCpuLoad ?? throw Bad("has a segment at address 0 but no __per_cpu_load to say where it goes; fetch the image again");
+        var load = Symbols["__per_cpu_load"] ?? throw Bad("has a segment at address 0 but no __per_cpu_load to say where it goes; fetch the image again");
         if (!load.IsInWindow || !(load + (segment.Length - 1)).IsInWindow || load + (segment.Length - 1) < load)
             throw Bad($"loads its per-CPU segment at {load}, +0x{segment.Length:x}, outside the machine's window; fetch the image again");
         return segment with { Address = load };

@@ -8,6 +8,9 @@ public sealed class ProgramImage
 {
     private const string McountSection = "__mcount_loc";
 
+    /// <summary>__START_KERNEL_map of arch/x86/include/asm/page_64_types.h.</summary>
+    private const ulong KernelStart = 0xffff_ffff_8000_0000;
+
     private readonly ElfFile _elf;
 
     private ProgramImage(ElfFile elf)
@@ -39,9 +42,11 @@ public sealed class ProgramImage
 
     private static ProgramImage FromElf(ElfFile elf)
     {
-        if (!elf.Segments.Any(segment => (segment.Permissions & PagePermissions.Execute) != 0 && segment.Contains(elf.Entry)))
-            throw new BadInputException($"{elf.Source}: its entry {elf.Entry} is in no executable segment; link it with an entry point (-e or a _start)");
-        return new(elf);
+        if (elf.Segments.Any(segment => (segment.Permissions & PagePermissions.Execute) != 0 && segment.Contains(elf.Entry))) return new(elf);
+        // A vmlinux is linked at the kernel's addresses and entered at a physical one.
+        throw elf.Segments.Any(segment => segment.Address.Value >= KernelStart)
+            ? new BadInputException($"{elf.Source}: linked where a kernel is, and its entry {elf.Entry} is not in its code, so it is no program; 'livepatch kernel info' tells of kernels, here {ForeignFile.ProgramWanted}")
+            : new BadInputException($"{elf.Source}: its entry {elf.Entry} is in no executable segment; link it with an entry point (-e or a _start)");
     }
 
     /// <summary>The linker leaves the table in the order of its inputs; ftrace_process_locs of kernel/trace/ftrace.c sorts it, and so do we.</summary>

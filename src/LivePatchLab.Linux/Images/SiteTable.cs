@@ -33,8 +33,7 @@ public sealed class SiteTable
     /// <exception cref="BadInputException">There is no such file, or it is not such a table.</exception>
     public static SiteTable Open(string path)
     {
-        var file = ImageBytes.Of(path);
-        using var reader = new StreamReader(new MemoryStream(file.Memory.ToArray()));
+        using var reader = new StringReader(InputFile.ReadText(path));
         return Parse(reader, path);
     }
 

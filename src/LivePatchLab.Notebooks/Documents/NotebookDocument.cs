@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json.Nodes;
+using LivePatchLab.Linux;
 
 namespace LivePatchLab.Notebooks;
 
@@ -19,7 +20,8 @@ public sealed class NotebookDocument
     {
         try
         {
-            bytes = File.ReadAllBytes(path);
+            if (!Path.Exists(path)) throw new BadNotebookException($"{path}: no such file");
+            bytes = InputFile.ReadBytes(path, InputFile.TextBytesMax);
             // Strict decoding: a file in another encoding is refused here rather than written back with its letters lost.
             return Parse(new UTF8Encoding(false, true).GetString(WithoutByteOrderMark(bytes)), path);
         }
@@ -27,13 +29,9 @@ public sealed class NotebookDocument
         {
             throw new BadNotebookException($"{path}: not UTF-8 text, so not a notebook (byte {broken.Index})", broken);
         }
-        catch (Exception missing) when (missing is FileNotFoundException or DirectoryNotFoundException)
+        catch (BadInputException unreadable)
         {
-            throw new BadNotebookException($"{path}: no such file", missing);
-        }
-        catch (Exception unreadable) when (unreadable is IOException or UnauthorizedAccessException)
-        {
-            throw new BadNotebookException($"{path}: cannot be read: {unreadable.Message}", unreadable);
+            throw new BadNotebookException(unreadable.Message, unreadable);
         }
     }
 

@@ -7,14 +7,16 @@ namespace LivePatchLab.Linux.Tests;
 public sealed class DebianKernelTests
 {
     [Theory]
+    [KernelData(KernelFolder.Cloud510)]
     [KernelData(KernelFolder.Cloud61)]
     [KernelData(KernelFolder.Generic61)]
     [KernelData(KernelFolder.Cloud612)]
+    [KernelData(KernelFolder.Cloud7)]
     public void The_tables_of_a_kernel_agree_with_each_other(string kernel)
     {
         var image = KernelFolder.Open(kernel);
         image.Symbols["_text"].ShouldBe(image.TextBase);
-        image.FtraceSites.Select(site => site.Address).ShouldBe(McountTable.ByShape(image.Elf));
+        image.FtraceSites.Select(site => site.Address).SequenceEqual(McountTable.ByShape(image.Elf).Order()).ShouldBeTrue();
 
         // Every site of the image calls __fentry__.
         var fentry = image.Symbols["__fentry__"].ShouldNotBeNull();
@@ -33,7 +35,7 @@ public sealed class DebianKernelTests
             var place = exported.Address + at;
             var value = place + BitConverter.ToInt32(exported.Content.Span[at..]);
             var nameAt = place + 4 + BitConverter.ToInt32(exported.Content.Span[(at + 4)..]);
-            var name = image.Elf.BytesAt(nameAt, 64, "a name");
+            var name = image.Elf.BytesAt(nameAt, 512, "a name");
             byName[System.Text.Encoding.ASCII.GetString(name[..name.IndexOf((byte)0)])].ShouldContain(value);
         }
 
@@ -47,9 +49,11 @@ public sealed class DebianKernelTests
 
     /// <summary>What must hold of the counts whatever the release, so that nothing is lost where the one whose counts are known is not to be had.</summary>
     [Theory]
+    [KernelData(KernelFolder.Cloud510)]
     [KernelData(KernelFolder.Cloud61)]
     [KernelData(KernelFolder.Generic61)]
     [KernelData(KernelFolder.Cloud612)]
+    [KernelData(KernelFolder.Cloud7)]
     public void The_counts_of_any_release_are_those_of_its_tables_and_near_the_known_ones(string kernel)
     {
         var image = KernelFolder.Open(kernel);
@@ -66,7 +70,8 @@ public sealed class DebianKernelTests
         var ofInit = image.Elf.Section(".init.text").ShouldNotBeNull();
         info.FtraceSites.ShouldBe(image.TextFtraceSites.Count + image.FtraceSites.Count(site => ofInit.Contains(site.Address)));
 
-        // Two releases of a series differ by some fixes.
+        // Two releases of a version of Linux differ by some fixes; the newest Debian has may be of a later version.
+        var tolerance = IsSameVersion(info.Version, known.Exact) ? 5 : 50;
         Near(info.Symbols, known.Symbols);
         Near(info.FtraceSites, known.FtraceSites);
         Near(image.TextFtraceSites.Count, known.TextFtraceSites);
@@ -77,7 +82,8 @@ public sealed class DebianKernelTests
         // Functions begin at multiples of 16, or their sites 4 bytes behind one: only what is laid out otherwise lies across lines.
         var straddlers = info.Straddlers.Select(counts => counts.FtraceSites).ToList();
         straddlers.ShouldBe(straddlers.OrderDescending());
-        for (var i = 0; i < straddlers.Count; i++) Math.Abs(straddlers[i] - known.FtraceStraddlers[i]).ShouldBeLessThanOrEqualTo(20 + (known.FtraceStraddlers[i] / 20), $"{info.Straddlers[i].LineBytes}");
+        for (var i = 0; i < straddlers.Count; i++)
+            Math.Abs(straddlers[i] - known.FtraceStraddlers[i]).ShouldBeLessThanOrEqualTo(20 + (known.FtraceStraddlers[i] * tolerance / 100), $"{info.Straddlers[i].LineBytes}");
 
         // Labels and calls lie anywhere: of those of 5 bytes four in 64 begin within four bytes of a line's end, of those of 2 bytes one.
         var line = info.Straddlers.Single(counts => counts.LineBytes == 64);
@@ -85,13 +91,16 @@ public sealed class DebianKernelTests
         ((double)line.JumpLabels).ShouldBeInRange(expected * 0.8, expected * 1.2);
         ((double)line.StaticCalls).ShouldBeInRange(info.StaticCalls * 4 / 64.0 * 0.8, info.StaticCalls * 4 / 64.0 * 1.2);
 
-        static void Near(int count, int known) => count.ShouldBeInRange(known * 95 / 100, known * 105 / 100);
+        void Near(int count, int exact) => count.ShouldBeInRange(exact * (100 - tolerance) / 100, exact * (100 + tolerance) / 100);
+        static bool IsSameVersion(string release, string image) => image.StartsWith($"vmlinuz-{string.Join('.', release.Split('.').Take(2))}.", StringComparison.Ordinal);
     }
 
     [Theory]
+    [KernelData(KernelFolder.ExactCloud510)]
     [KernelData(KernelFolder.ExactCloud61)]
     [KernelData(KernelFolder.ExactGeneric61)]
     [KernelData(KernelFolder.ExactCloud612)]
+    [KernelData(KernelFolder.ExactCloud7)]
     public void A_release_has_the_counts_that_are_known_of_it(string kernel)
     {
         var image = KernelFolder.Open(kernel);
@@ -104,8 +113,10 @@ public sealed class DebianKernelTests
     }
 
     [Theory]
+    [KernelData(KernelFolder.Cloud510)]
     [KernelData(KernelFolder.Cloud61)]
     [KernelData(KernelFolder.Cloud612)]
+    [KernelData(KernelFolder.Cloud7)]
     public void A_kernel_is_loaded_where_its_symbols_say(string kernel)
     {
         var image = KernelFolder.Open(kernel);
@@ -114,13 +125,15 @@ public sealed class DebianKernelTests
         memory.PermissionsAt(image.TextBase).ShouldBe(PagePermissions.Read | PagePermissions.Execute);
         var banner = memory.Read(image.Symbols["linux_banner"].ShouldNotBeNull(), 14);
         banner.ShouldBe("Linux version "u8.ToArray());
-        var load = image.PerCpuLoad.ShouldNotBeNull();
-        memory.Read(load, 4096).ShouldBe(image.Elf.Segments.Single(segment => segment.Address.Value == 0).Content[..4096].ToArray());
+        var perCpu = image.PerCpu.ShouldNotBeNull();
+        memory.Read(perCpu.Load, 4096).ShouldBe(image.Elf.Section(".data..percpu").ShouldNotBeNull().Content[..4096].ToArray());
     }
 
     [Theory]
+    [KernelData(KernelFolder.Cloud510)]
     [KernelData(KernelFolder.Cloud61)]
     [KernelData(KernelFolder.Cloud612)]
+    [KernelData(KernelFolder.Cloud7)]
     public void Leaf_functions_are_pure_and_include_known_ones(string kernel)
     {
         var image = KernelFolder.Open(kernel);

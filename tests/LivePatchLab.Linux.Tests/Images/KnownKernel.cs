@@ -15,9 +15,11 @@ internal sealed record KnownKernel(
 {
     private static readonly KnownKernel[] All =
     [
+        new(KernelFolder.ExactCloud510, "lz4", 97_254, 34_082, 32_170, 31_644, 3_619, 1_160, [108, 64, 33, 16, 0]),
         new(KernelFolder.ExactCloud61, "lz4", 87_347, 37_697, 35_609, 35_051, 5_980, 4_276, [135, 69, 34, 16, 0]),
         new(KernelFolder.ExactGeneric61, "xz", 94_266, 40_521, 38_252, 37_655, 6_299, 4_085, [164, 84, 44, 20, 0]),
         new(KernelFolder.ExactCloud612, "zstd", 154_686, 42_567, 40_339, 40_339, 8_977, 7_872, [33_420, 0, 0, 0, 0]),
+        new(KernelFolder.ExactCloud7, "zstd", 186_798, 46_295, 43_859, 43_859, 9_929, 10_389, [36_225, 0, 0, 0, 0]),
     ];
 
     /// <param name="pattern">Of an image or of its series.</param>

@@ -12,6 +12,12 @@ internal sealed class MiniKernel
     public const ulong TextBase = 0xffffffff81000000, RodataBase = 0xffffffff81100000, DataBase = 0xffffffff81200000, PerCpuBase = 0xffffffff81300000;
     public const int Functions = 1500, FunctionBytes = 16;
 
+    /// <summary>Of the per-CPU area: its variables, and all.</summary>
+    public const int ThisCpuOff = 56, CpuNumber = 64, PerCpuBytes = 128;
+
+    /// <summary>Where struct pcpu_hot has the number.</summary>
+    private const int CpuNumberInPcpuHot = 12;
+
     /// <summary>A token that stands for several letters, as scripts/kallsyms.c makes them of what is frequent.</summary>
     private const byte LongToken = 0x80;
 
@@ -19,33 +25,60 @@ internal sealed class MiniKernel
 
     private readonly List<(int Offset, string Name)> _symbols = [];
 
-    public enum Layout { To63, To63WithSeqs, From64, From615 }
+    public enum Layout { To63, To63WithSeqs, From64, From615, From70 }
 
-    public static byte[] Build(Layout layout, bool withMcountSymbols = true) => new MiniKernel().Make(layout, withMcountSymbols);
+    public static byte[] Build(Layout layout, bool withMcountSymbols = true, bool withCpuNumber = true) => new MiniKernel().Make(layout, withMcountSymbols, withCpuNumber);
 
     /// <summary>The names in the table's order, each with its letter.</summary>
     public static string NameOf(int function) => function switch
     {
         7 => "T__x64_sys_read",
         8 => "Tvery_long_" + new string('x', 200),
+        9 => "Tnumber_of_this_cpu",
+        10 => "Toffset_of_this_cpu",
         _ => $"tfunction_{function}",
     };
 
-    private byte[] Make(Layout layout, bool withMcountSymbols)
+    /// <summary>As of 6.15 the per-CPU area is linked among the other data, before that at 0.</summary>
+    public static bool HasPerCpuSegment(Layout layout) => layout is not (Layout.From615 or Layout.From70);
+
+    private byte[] Make(Layout layout, bool withMcountSymbols, bool withCpuNumber)
     {
-        var text = new byte[Functions * FunctionBytes];
-        for (var i = 0; i < Functions; i++) new byte[] { 0xe8, 0, 0, 0, 0, 0xc3 }.CopyTo(text, i * FunctionBytes);
+        var perCpu = HasPerCpuSegment(layout) ? 0 : PerCpuBase;
+        // Behind the functions what each of them calls first.
+        const int fentry = Functions * FunctionBytes;
+        var text = new byte[fentry + 1];
+        text[fentry] = 0xc3;
+        void Call(int at, int target)
+        {
+            text[at] = 0xe8;
+            BinaryPrimitives.WriteInt32LittleEndian(text.AsSpan(at + 1), target - (at + 5));
+        }
+
+        for (var i = 0; i < Functions; i++)
+        {
+            Call(i * FunctionBytes, fentry);
+            text[(i * FunctionBytes) + 5] = 0xc3;
+        }
+
+        // The last site is a weak leftover: in no function's first bytes.
+        const int leftover = ((Functions - 1) * FunctionBytes) + 8;
+        Call(leftover, fentry);
+        // mov eax, gs:[number]; ret, and mov rax, gs:[this_cpu_off]; ret
+        new byte[] { 0x65, 0x8b, 0x04, 0x25, 0, 0, 0, 0, 0xc3 }.CopyTo(text, (9 * FunctionBytes) + 5);
+        BinaryPrimitives.WriteInt32LittleEndian(text.AsSpan((9 * FunctionBytes) + 9), (int)perCpu + CpuNumber);
+        new byte[] { 0x65, 0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0, 0xc3 }.CopyTo(text, (10 * FunctionBytes) + 5);
+        BinaryPrimitives.WriteInt32LittleEndian(text.AsSpan((10 * FunctionBytes) + 10), (int)perCpu + ThisCpuOff);
         // A jump label of each length, and a static call.
         new byte[] { 0x66, 0x90, 0x0f, 0x1f, 0x44, 0, 0 }.CopyTo(text, 8);
-        new byte[] { 0xe8, 0, 0, 0, 0 }.CopyTo(text, 24);
+        Call(24, 29);
 
         var banner = "Linux version 6.1.0-mini (nobody) #1 SMP\n\0"u8.ToArray();
         var data = new List<byte>(banner);
         Pad(data, 8);
         var mcount = data.Count;
-        for (var i = 0; i < Functions; i++) Add64(data, TextBase + (ulong)(i * FunctionBytes));
-        // The last site is a weak leftover: in no function's first bytes.
-        BinaryPrimitives.WriteUInt64LittleEndian(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(data)[^8..], TextBase + (ulong)((Functions - 1) * FunctionBytes) + 8);
+        // Up to 5.18 the build leaves it unsorted.
+        for (var i = 0; i < Functions; i++) Add64(data, TextBase + (ulong)(i < Functions - 1 ? (i ^ 1) * FunctionBytes : leftover));
         var mcountEnd = data.Count;
         var jump = data.Count;
         foreach (var (offset, branch) in (ReadOnlySpan<(int, long)>)[(8, 0), (10, 1)])
@@ -61,6 +94,9 @@ internal sealed class MiniKernel
         Add32(data, (int)(TextBase + 24 - (DataBase + (ulong)data.Count)));
         Add32(data, (int)(DataBase - (DataBase + (ulong)data.Count)));
         var callsEnd = data.Count;
+        Pad(data, 8);
+        var perCpuOffset = data.Count;
+        data.AddRange(new byte[8 * 64]);
 
         for (var i = 0; i < Functions; i++) _symbols.Add((i * FunctionBytes, NameOf(i)));
         int Data(int offset) => (int)(DataBase - TextBase) + offset;
@@ -69,17 +105,23 @@ internal sealed class MiniKernel
         if (withMcountSymbols) _symbols.AddRange([(Data(mcount), "D__start_mcount_loc"), (Data(mcountEnd), "D__stop_mcount_loc")]);
         _symbols.AddRange([(Data(jump), "D__start___jump_table"), (Data(jumpEnd), "D__stop___jump_table")]);
         _symbols.AddRange([(Data(calls), "D__start_static_call_sites"), (Data(callsEnd), "D__stop_static_call_sites")]);
-        _symbols.Add(((int)(PerCpuBase - TextBase), "D__per_cpu_load"));
-        return Link(text, Kallsyms(layout), [.. data]);
+        _symbols.Add((Data(perCpuOffset), "D__per_cpu_offset"));
+        var perCpuSymbols = new List<(int Offset, string Name)> { (0, "__per_cpu_start"), (ThisCpuOff, "this_cpu_off"), (PerCpuBytes, "__per_cpu_end") };
+        if (withCpuNumber) perCpuSymbols.Insert(2, layout == Layout.From64 ? (CpuNumber - CpuNumberInPcpuHot, "pcpu_hot") : (CpuNumber, "cpu_number"));
+        if (layout == Layout.From64) perCpuSymbols.Sort();
+        var perCpuStart = (int)(PerCpuBase - TextBase);
+        if (HasPerCpuSegment(layout)) _symbols.Add((perCpuStart, "D__per_cpu_load"));
+        else _symbols.AddRange(perCpuSymbols.Select(symbol => (perCpuStart + symbol.Offset, "D" + symbol.Name)));
+        return Link(text, Kallsyms(layout, HasPerCpuSegment(layout) ? perCpuSymbols : []), [.. data], perCpu);
     }
 
-    private byte[] Kallsyms(Layout layout)
+    /// <param name="layout">Which of the orders.</param>
+    /// <param name="absolute">Per-CPU symbols at their offsets from 0, which come first.</param>
+    private byte[] Kallsyms(Layout layout, List<(int Offset, string Name)> absolute)
     {
-        var isAbsolutePerCpu = layout != Layout.From615;
-        // Per-CPU symbols first, at their offsets from 0.
-        var all = isAbsolutePerCpu ? [(0, "A__per_cpu_start", true), (64, "Acpu_number", true), .. _symbols.Select(symbol => (symbol.Offset, symbol.Name, false))] : _symbols.Select(symbol => (symbol.Offset, symbol.Name, false)).ToList();
+        var all = absolute.Select(symbol => (symbol.Offset, "A" + symbol.Name, true)).Concat(_symbols.Select(symbol => (symbol.Offset, symbol.Name, false))).ToList();
         var offsets = new List<byte>();
-        foreach (var (offset, _, isAbsolute) in all) Add32(offsets, isAbsolute ? offset : isAbsolutePerCpu ? -1 - offset : offset);
+        foreach (var (offset, _, isAbsolute) in all) Add32(offsets, isAbsolute ? offset : absolute.Count > 0 ? -1 - offset : offset);
         var relativeBase = new List<byte>();
         Add64(relativeBase, TextBase);
 
@@ -110,15 +152,22 @@ internal sealed class MiniKernel
         {
             Layout.To63 => [offsets, relativeBase, count, names, markers, tokenTable, tokenIndex],
             Layout.To63WithSeqs => [offsets, relativeBase, count, names, markers, seqs, tokenTable, tokenIndex],
+            Layout.From70 => [count, names, markers, tokenTable, tokenIndex, offsets, seqs],
             _ => [count, names, markers, tokenTable, tokenIndex, offsets, relativeBase, seqs],
         };
-        // Other read-only data before and after; numbers that could be num_syms among it.
+        // Other read-only data before and after; numbers that could be num_syms among it, and a pointer where others have their base.
         var rodata = new List<byte>();
         for (var i = 0; i < 200; i++) Add64(rodata, (ulong)(1024 + i));
+        for (var i = 0; i < 200; i++) Add32(rodata, 1024 + i);
+        if (layout == Layout.From70) Add32(rodata, 5);
+        if (tables[0] == count) Add64(rodata, RodataBase);
         foreach (var table in tables)
         {
-            rodata.AddRange(table);
-            Pad(rodata, 8);
+            // From 7.0 on each offset counts from its own place, and tables are aligned to 4.
+            if (layout == Layout.From70 && table == offsets)
+                foreach (var (offset, _, _) in all) Add32(rodata, (int)(TextBase + (ulong)offset - (RodataBase + (ulong)rodata.Count)));
+            else rodata.AddRange(table);
+            Pad(rodata, layout == Layout.From70 ? 4 : 8);
         }
 
         Add64(rodata, 42);
@@ -138,7 +187,7 @@ internal sealed class MiniKernel
         return codes;
     }
 
-    private static byte[] Link(byte[] text, byte[] rodata, byte[] data)
+    private static byte[] Link(byte[] text, byte[] rodata, byte[] data, ulong perCpu)
     {
         (string Name, uint Type, ulong Flags, ulong Address, byte[] Content)[] sections =
         [
@@ -146,7 +195,7 @@ internal sealed class MiniKernel
             (".text", 1, 6, TextBase, text),
             (".rodata", 1, 2, RodataBase, rodata),
             (".init.data", 1, 3, DataBase, data),
-            (".data..percpu", 1, 3, 0, [1, 2, 3, 4]),
+            (".data..percpu", 1, 3, perCpu, [1, 2, 3, 4, .. new byte[PerCpuBytes - 4]]),
             (".shstrtab", 3, 0, 0, []),
         ];
         var names = new List<byte>();

@@ -90,8 +90,10 @@ public sealed class CallableKernelTests(KernelFunctionTests.Kernels kernels) : I
     }
 
     [Theory]
+    [KernelData(KernelFolder.Cloud510)]
     [KernelData(KernelFolder.Cloud61)]
     [KernelData(KernelFolder.Cloud612)]
+    [KernelData(KernelFolder.Cloud7)]
     public void Every_cpu_has_per_cpu_variables_of_its_own_and_they_contend_for_a_spinlock(string pattern)
     {
         const int cpus = 8, rounds = 20;
@@ -114,10 +116,32 @@ public sealed class CallableKernelTests(KernelFunctionTests.Kernels kernels) : I
         counter.ToArray<ulong>()[1].ShouldBe((ulong)((36 * 10 * rounds) + cpus));
     }
 
+    [Theory]
+    [InlineData(MiniKernel.Layout.To63)]
+    [InlineData(MiniKernel.Layout.From64)]
+    [InlineData(MiniKernel.Layout.From615)]
+    [InlineData(MiniKernel.Layout.From70)]
+    internal void Every_cpu_is_told_its_number_and_its_place_wherever_the_kernel_keeps_them(MiniKernel.Layout layout)
+    {
+        var image = KernelImage.Parse(MiniKernel.Build(layout), "mini");
+        using var machine = new SmpMachine(new MachineOptions { Cpus = 3 });
+        var kernel = new CallableKernel(machine, image);
+        var number = new FunctionCall("number_of_this_cpu");
+        kernel.CallTogether([number, number, number]).Select(r => r.Value).ShouldBe([0ul, 1, 2]);
+        var offset = new FunctionCall("offset_of_this_cpu");
+        var offsets = kernel.CallTogether([offset, offset, offset]).Select(r => r.Value).ToList();
+        offsets.Skip(1).ShouldBe(machine.Cpus.Skip(1).Select(cpu => cpu.GsBase.Value));
+        for (var cpu = 1; cpu < 3; cpu++)
+        {
+            machine.Memory.ReadUInt64(image.Symbols["__per_cpu_offset"].ShouldNotBeNull() + (8 * cpu)).ShouldBe(offsets[cpu]);
+            machine.Memory.Read(new GuestAddress(offsets[cpu]) + (long)image.PerCpu!.Linked.Value, 4).ShouldBe([1, 2, 3, 4]);
+        }
+    }
+
     [Fact]
     public void A_kernel_that_does_not_say_where_its_cpus_keep_their_numbers_has_one_cpu()
     {
-        var image = KernelImage.Parse(MiniKernel.Build(MiniKernel.Layout.From615), "mini");
+        var image = KernelImage.Parse(MiniKernel.Build(MiniKernel.Layout.From615, withCpuNumber: false), "mini");
         using var one = new SmpMachine(new MachineOptions { Cpus = 1 });
         new CallableKernel(one, image).AddressOf("linux_banner").Value.ShouldBe(MiniKernel.DataBase);
         using var two = new SmpMachine(new MachineOptions { Cpus = 2 });
