@@ -30,6 +30,9 @@ internal static class Kallsyms
     /// <summary>KSYM_NAME_LEN.</summary>
     private const int NameBytesMax = 512;
 
+    /// <summary>Names of today's kernels take 10 to 15 bytes, each with its share of the markers and of seqs_of_names.</summary>
+    private const int NameBytesMeanMax = 64, SlackBytes = 4096;
+
     /// <summary>The symbols in the table's order, which is that of their addresses; null where there is no such table.</summary>
     /// <param name="rodata">The section that the tables lie in, or more.</param>
     /// <param name="address">Where it is linked, a multiple of 8.</param>
@@ -42,8 +45,10 @@ internal static class Kallsyms
         {
             var count = words[at / 4];
             if (count is < NamesMin or > NamesMax) continue;
-            // A name takes two bytes at least, its length and a token; no length is 0, so what follows the number says how it is padded.
-            if (2 * (long)count > tokenTable - at) continue;
+            // A name takes two bytes at least, its length and a token. That it takes 64 at most on average leaves few numbers to try.
+            if (2 * (long)count > tokenTable - at || (NameBytesMeanMax * (long)count) + SlackBytes < tokenTable - at) continue;
+
+            // No length is 0, so what follows the number says how it is padded.
             var alignment = words[(at / 4) + 1] == 0 ? 8 : 4;
             if (at % alignment != 0 || !MarkersFollow(rodata[..tokenTable], at + alignment, (int)count, markers)) continue;
             if (Read(rodata, address, at, alignment, (int)count, tokenIndex, tokens) is { } symbols) return symbols;

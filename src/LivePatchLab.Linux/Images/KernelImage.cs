@@ -76,7 +76,18 @@ public sealed class KernelImage
     /// Maps the segments at their virtual addresses and lays their bytes down. A per-CPU segment, linked at 0 to be copied for each CPU
     /// (up to 6.14), goes where the kernel's own linker script loads it: __per_cpu_load.
     /// </summary>
-    public void LoadInto(GuestMemory memory) => SegmentLoading.Load(memory, _placed);
+    public void LoadInto(GuestMemory memory)
+    {
+        SegmentLoading.Load(memory, _placed);
+
+        // A segment's permissions are not those of the booting kernel, whose first page tables let all of the image be executed: in 7.2 the
+        // one that holds .init.text may be read and written only.
+        foreach (var section in Elf.Sections.Where(section => section.IsExecutable && section.Size is > 0 and <= int.MaxValue))
+        {
+            if (_placed.Find(segment => segment.Contains(section.Address, (int)section.Size)) is { } segment && (segment.Permissions & PagePermissions.Execute) == 0)
+                memory.Map(section.Address, (long)section.Size, segment.Permissions | PagePermissions.Execute);
+        }
+    }
 
     public KernelInfo Info() => new(
         Release,

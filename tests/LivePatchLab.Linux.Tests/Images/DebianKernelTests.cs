@@ -123,6 +123,12 @@ public sealed class DebianKernelTests
         using var memory = NewMemory();
         image.LoadInto(memory);
         memory.PermissionsAt(image.TextBase).ShouldBe(PagePermissions.Read | PagePermissions.Execute);
+        foreach (var section in image.Elf.Sections.Where(section => section.IsExecutable && section.Size > 0))
+        {
+            memory.PermissionsAt(section.Address).ShouldNotBeNull().HasFlag(PagePermissions.Execute).ShouldBeTrue(section.Name);
+            memory.PermissionsAt(section.Address + (long)(section.Size - 1)).ShouldNotBeNull().HasFlag(PagePermissions.Execute).ShouldBeTrue(section.Name);
+        }
+
         var banner = memory.Read(image.Symbols["linux_banner"].ShouldNotBeNull(), 14);
         banner.ShouldBe("Linux version "u8.ToArray());
         var perCpu = image.PerCpu.ShouldNotBeNull();

@@ -65,6 +65,19 @@ public sealed class KernelImageTests
         memory.Read(At(MiniKernel.PerCpuBase), 4).ShouldBe([1, 2, 3, 4]);
     }
 
+    [Fact]
+    public void Code_may_be_executed_though_its_segment_says_otherwise()
+    {
+        // The first segment is that of .text; its flags are those of .init.text in 7.2.
+        var bytes = MiniKernel.Build(MiniKernel.Layout.From70);
+        bytes[64 + 4] = 6;
+        var image = KernelImage.Parse(bytes, "mini");
+        image.Elf.Segments[0].Permissions.ShouldBe(PagePermissions.Read | PagePermissions.Write);
+        using var machine = new SmpMachine(new MachineOptions { Cpus = 1 });
+        new CallableKernel(machine, image).Call("number_of_this_cpu").Value.ShouldBe(0ul);
+        machine.Memory.PermissionsAt(At(MiniKernel.DataBase)).ShouldBe(PagePermissions.Read | PagePermissions.Write);
+    }
+
     [Theory]
     [InlineData("lz4")]
     [InlineData("gzip")]

@@ -23,6 +23,29 @@ public sealed class KernelFunctionTests(KernelFunctionTests.Kernels kernels, ITe
         }
     }
 
+    /// <summary>
+    /// Of every version those that have stayed what they are. kallsyms_lookup_name and %pS read the tables that the lab has read, each
+    /// version by its own code.
+    /// </summary>
+    [Theory]
+    [KernelData(KernelFolder.Cloud510)]
+    [KernelData(KernelFolder.Cloud612)]
+    [KernelData(KernelFolder.Cloud7)]
+    public void Functions_of_other_versions_answer_what_is_known_otherwise(string pattern)
+    {
+        using var machine = new SmpMachine(new MachineOptions { Cpus = 1 });
+        var kernel = new CallableKernel(machine, KernelFolder.Open(pattern));
+        foreach (var seed in FunctionSeeds.All)
+        {
+            output.WriteLine($"seed {seed}");
+            foreach (var group in (string[])["crc32_le", "sort", "kallsyms_lookup_name", "snprintf %pS %pI4 %pUb %*ph", "insn_decode", "the BPF interpreter", "text_poke_early"])
+            {
+                kernel.ReleaseBuffers();
+                FunctionGroup.Named(group).Check(new(kernel, new Draw(seed)));
+            }
+        }
+    }
+
     /// <summary>The control: a bit of a table of the kernel's is wrong, and the answers that depend on it are.</summary>
     [KernelFact]
     public void A_wrong_bit_in_the_kernel_is_noticed()
