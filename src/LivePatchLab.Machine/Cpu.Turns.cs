@@ -44,6 +44,7 @@ public sealed unsafe partial class Cpu
         _pendingIpis.RemoveAt(0);
         var costs = Machine.Costs;
         var (entered, acknowledged) = (ClockCycles, ClockCycles + costs.InterruptEntry.Cycles + costs.Serialise.Cycles);
+        RepeatedString.End(State);
         Machine.Versions.Serialise(Id);
         ClockCycles = acknowledged + costs.InterruptExit.Cycles;
         round.Acknowledge(acknowledged);

@@ -66,6 +66,7 @@ public sealed unsafe partial class Cpu
         {
             State->Rip = value.Value;
             State->Current = null;
+            RepeatedString.End(State);
         }
     }
 
@@ -165,6 +166,7 @@ public sealed unsafe partial class Cpu
     /// <summary>An event of a kind that may serialise has happened on this CPU: where the fetch model says so, it forgets older code.</summary>
     public void Serialise(SerialisingEvents what)
     {
+        RepeatedString.End(State);
         if (!Machine.Fetch.Serialises(what))
         {
             if (what == SerialisingEvents.Instruction) return;

@@ -2,13 +2,16 @@ using System.Buffers.Binary;
 
 namespace LivePatchLab.Cli.Tests;
 
-/// <summary>A static ELF file made of a few instructions: one segment that may be read and executed, without sections.</summary>
+/// <summary>A static ELF file made of a few instructions: one segment, without sections.</summary>
 internal static class TinyProgram
 {
     private const int HeaderBytes = 64, SegmentHeaderBytes = 56;
     private const ulong Base = 0x400000;
 
-    public static byte[] Of(params ReadOnlySpan<byte> code)
+    /// <summary>With code that may be read and executed.</summary>
+    public static byte[] Of(params ReadOnlySpan<byte> code) => Of(code, isWritable: false);
+
+    public static byte[] Of(ReadOnlySpan<byte> code, bool isWritable)
     {
         const int start = HeaderBytes + SegmentHeaderBytes;
         var file = new byte[start + code.Length];
@@ -23,7 +26,7 @@ internal static class TinyProgram
         Put16(0x36, SegmentHeaderBytes);
         Put16(0x38, 1);
         Put32(HeaderBytes, 1); // PT_LOAD
-        Put32(HeaderBytes + 4, 5); // PF_R | PF_X
+        Put32(HeaderBytes + 4, isWritable ? 7U : 5U); // PF_R | PF_X, PF_W
         Put64(HeaderBytes + 16, Base);
         Put64(HeaderBytes + 24, Base);
         Put64(HeaderBytes + 32, (ulong)file.Length);

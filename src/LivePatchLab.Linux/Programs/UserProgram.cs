@@ -74,7 +74,8 @@ public sealed class UserProgram
         var (signal, name) = fault.Vector switch
         {
             TrapVector.InvalidOpcode => (4, "SIGILL"),
-            TrapVector.Breakpoint => (5, "SIGTRAP"),
+            TrapVector.Breakpoint or TrapVector.Debug => (5, "SIGTRAP"),
+            TrapVector.StackFault => (7, "SIGBUS"),
             TrapVector.DivideError => (8, "SIGFPE"),
             _ => (11, "SIGSEGV"),
         };

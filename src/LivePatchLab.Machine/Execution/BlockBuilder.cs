@@ -87,7 +87,8 @@ internal sealed unsafe class BlockBuilder(OpArena arena)
         _builder.Begin(instruction, op, remaining, careful, flagsSeen);
         if (!instruction.IsInvalid && InstructionTable.Of(instruction).TryBuild(_builder)) return;
         _builder.Begin(instruction, op, remaining, careful, flagsSeen);
-        UndefinedInstruction.Instance.TryBuild(_builder);
+        if (InstructionDecoder.IsTooLong(instruction)) UndefinedInstruction.BuildTooLong(_builder);
+        else UndefinedInstruction.Instance.TryBuild(_builder);
     }
 
     /// <summary>Lays the edges of a direct branch behind it; returns the slot after.</summary>

@@ -143,8 +143,25 @@ internal sealed unsafe class BlockCache : IDisposable
             return null;
         }
 
+        return AddSingle(singles, fetch.Fetched.ToArray());
+    }
+
+    /// <summary>The instruction of these bytes, which were fetched before.</summary>
+    public SingleOp SingleOf(ulong rip, ReadOnlySpan<byte> bytes)
+    {
+        var singles = AddressOf(rip).Singles;
+        for (var i = singles.Count - 1; i >= 0; i--)
+            if (bytes.SequenceEqual(singles[i].Bytes)) return singles[i];
+        var copy = bytes.ToArray();
+        InstructionDecoder.Decode(copy, 0, rip, out _instructions[0]);
+        return AddSingle(singles, copy);
+    }
+
+    /// <summary>Makes an operation of the instruction that has been decoded.</summary>
+    private SingleOp AddSingle(List<SingleOp> singles, byte[] bytes)
+    {
         ref readonly var decodedInstruction = ref _instructions[0];
-        var single = new SingleOp(fetch.Fetched.ToArray(), _builder.BuildSingle(decodedInstruction), decodedInstruction.FlowControl != FlowControl.Next, InstructionTouches.Of(decodedInstruction));
+        var single = new SingleOp(bytes, _builder.BuildSingle(decodedInstruction), decodedInstruction.FlowControl != FlowControl.Next, InstructionTouches.Of(decodedInstruction));
         if (singles.Count == VariantsKept) singles.RemoveAt(0);
         singles.Add(single);
         DecodedSingles++;
@@ -166,11 +183,8 @@ internal sealed unsafe class BlockCache : IDisposable
         var header = BlockHeader.OfFirst(first);
         if (header->Precise != null) return header->Precise;
         var block = _blocks[header->Id];
-        var reader = new ByteArrayCodeReader(block.Bytes);
-        var decoder = Decoder.Create(64, reader);
-        decoder.IP = block.Rip;
         var count = 0;
-        while (reader.CanReadByte) decoder.Decode(out _instructions[count++]);
+        for (var at = 0; at < block.Bytes.Length; at += _instructions[count++].Length) InstructionDecoder.Decode(block.Bytes, at, block.Rip + (ulong)at, out _instructions[count]);
         header->Precise = _builder.BuildPrecise(_instructions.AsSpan(0, count), header);
         return header->Precise;
     }

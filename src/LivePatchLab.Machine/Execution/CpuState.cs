@@ -34,6 +34,9 @@ internal unsafe struct CpuState
     /// <summary>Not 0 when a single-step trap is due behind an instruction that the machine had to be told of first.</summary>
     public int IsStepTrapDue;
 
+    /// <summary>Bytes of the repeated string instruction that has begun and is not done (<see cref="RepeatedString"/>); else 0.</summary>
+    public int RepeatLength;
+
     /// <summary>Not 0 while nothing runs on the CPU but guest code, and no interrupt is on its way to it: all that most turns need to know.</summary>
     public int IsPlainGuest;
 
@@ -126,6 +129,10 @@ internal unsafe struct CpuState
 
     /// <summary>As <see cref="ModelSpecificRegister"/> numbers them.</summary>
     public fixed ulong ModelSpecificRegisters[ModelSpecificRegister.Kept];
+
+    /// <summary>Where the repeated string instruction stands that is not done, and its bytes as they were fetched.</summary>
+    public ulong RepeatRip;
+    public fixed byte RepeatBytes[16];
 
     /// <summary>
     /// What stands in for memory while one instruction writes across pages or to executable pages. The most is what ENTER pushes: RBP, 30

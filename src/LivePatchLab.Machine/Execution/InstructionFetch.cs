@@ -8,7 +8,7 @@ namespace LivePatchLab.Machine;
 /// </summary>
 internal abstract class InstructionFetch : CodeReader
 {
-    public const int LongestInstruction = 15;
+    public const int LongestInstruction = InstructionDecoder.LongestInstruction;
 
     private readonly byte[] _bytes = new byte[LongestInstruction];
     private readonly Decoder _decoder;
@@ -16,7 +16,7 @@ internal abstract class InstructionFetch : CodeReader
     private int _position;
     private ulong _rip;
 
-    protected InstructionFetch() => _decoder = Decoder.Create(64, this);
+    protected InstructionFetch() => _decoder = InstructionDecoder.Create(this);
 
     /// <summary>True when a byte was needed that the CPU may not fetch.</summary>
     public bool IsStarved { get; private set; }
@@ -54,6 +54,7 @@ internal abstract class InstructionFetch : CodeReader
         _position = 0;
         _decoder.IP = _rip;
         _decoder.Decode(out instruction);
+        InstructionDecoder.NoteLength(ref instruction, _bytes.AsSpan(0, _position));
     }
 
     public override int ReadByte()

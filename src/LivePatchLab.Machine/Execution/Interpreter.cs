@@ -178,7 +178,7 @@ internal sealed unsafe partial class Interpreter : IDisposable
         if (SingleStep.TryRaiseDue(cpu)) return 0;
         var step = SingleStep.Begin(cpu);
         var budget = 1L;
-        if (TryRunOne(cpu, ref budget)) SetRipToNext(cpu);
+        if (RepeatedString.Pending(cpu) is { Length: > 0 } repeated ? TryRunSingle(cpu, _cache.SingleOf(cpu->Rip, repeated), ref budget) : TryRunOne(cpu, ref budget)) SetRipToNext(cpu);
         step.End(cpu, isRetired: budget == 0);
         cpu->Current = null;
         if (_lastSingle is { } single) LastTouches = single.Touches;
@@ -281,7 +281,7 @@ internal sealed unsafe partial class Interpreter : IDisposable
         {
             var one = 1L;
             cpu->RunLength = instructions - budget + one;
-            while (one > 0 && cpu->Exit == ExecutionExit.Budget) op = Proceed(cpu, op, ref one);
+            while (one > 0 && cpu->Exit == ExecutionExit.Budget && cpu->RepeatLength == 0) op = Proceed(cpu, op, ref one);
             budget += one - 1;
             if (op != null) cpu->Rip = op->Address;
             if (cpu->Exit != ExecutionExit.Budget) break;
@@ -293,7 +293,7 @@ internal sealed unsafe partial class Interpreter : IDisposable
         return op;
     }
 
-    /// <summary>One instruction, and then what RFLAGS.TF or the shadow of STI asks for.</summary>
+    /// <summary>One instruction, or the rest of one that repeats, and then what RFLAGS.TF or the shadow of STI asks for.</summary>
     private Op* Step(CpuState* cpu, Op* op, long instructions, ref long budget)
     {
         var step = SingleStep.Begin(cpu);
@@ -301,12 +301,16 @@ internal sealed unsafe partial class Interpreter : IDisposable
 
         // RDTSC counts from the entry of the run.
         cpu->RunLength = instructions - budget + one;
-        while (one > 0 && cpu->Exit == ExecutionExit.Budget) op = Proceed(cpu, op, ref one);
+        while (one > 0 && cpu->Exit == ExecutionExit.Budget)
+            op = RepeatedString.Pending(cpu) is { Length: > 0 } repeated ? GoOnWith(repeated, cpu, ref one) : Proceed(cpu, op, ref one);
         cpu->RunLength = instructions;
         budget += one - 1;
         step.End(cpu, isRetired: one == 0);
         return op;
     }
+
+    private Op* GoOnWith(ReadOnlySpan<byte> repeated, CpuState* cpu, ref long budget)
+        => TryRunSingle(cpu, _cache.SingleOf(cpu->Rip, repeated), ref budget) ? AfterSingle(cpu) : null;
 
     /// <summary>What the handlers came back for is done; gives the operation to go on with, or null to go on at RIP.</summary>
     private Op* Resume(CpuState* cpu, ref long budget)
@@ -398,6 +402,7 @@ internal sealed unsafe partial class Interpreter : IDisposable
         cpu->BudgetBeyond = budget - 1;
         ((Handler)single.Op->Handler)(cpu, single.Op, cpu->Memory, 0);
         budget = cpu->Budget + cpu->BudgetBeyond;
+        if (cpu->RepeatLength != 0) RepeatedString.NoteBytes(cpu, single.Op, single.Bytes);
         var hasStoredCode = false;
         if (cpu->StoreBytes != 0)
         {

@@ -4,7 +4,8 @@ namespace LivePatchLab.Machine;
 
 /// <summary>
 /// What happens between one instruction and the next when the loop has to look: the single-step trap of RFLAGS.TF (SDM vol. 3, 17.3.1.4),
-/// and the end of the shadow in which STI and MOV SS hold interrupts off (SDM vol. 3, 6.8.3). TF counts as it was when the instruction began.
+/// the end of the shadow in which STI and MOV SS hold interrupts off (SDM vol. 3, 6.8.3), and a repeated string instruction that is not done.
+/// TF counts as it was when the instruction began.
 /// </summary>
 internal readonly unsafe struct SingleStep
 {
@@ -21,7 +22,7 @@ internal readonly unsafe struct SingleStep
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool IsWanted(CpuState* cpu) => ((cpu->SystemFlags & SystemFlag.Trap) | cpu->HeldInterruptFlag) != 0;
+    public static bool IsWanted(CpuState* cpu) => ((cpu->SystemFlags & SystemFlag.Trap) | cpu->HeldInterruptFlag | (uint)cpu->RepeatLength) != 0;
 
     /// <summary>Interrupts come on after the next instruction only. A shadow within a shadow makes it no longer.</summary>
     public static void HoldInterrupts(CpuState* cpu)
@@ -62,7 +63,7 @@ internal readonly unsafe struct SingleStep
         }
 
         // Each iteration of a repeated string instruction traps. A fault comes instead of the trap, and INT3 and its kin clear TF.
-        var isDone = isRetired || cpu->Exit == ExecutionExit.Repeating;
+        var isDone = isRetired || cpu->Exit == ExecutionExit.Repeating || (cpu->Exit == ExecutionExit.CodeStored && cpu->RepeatLength != 0);
         if (!_traps || !isDone || cpu->IsStepTrapInhibited != 0 || cpu->Exit == ExecutionExit.Trap) return;
         if (cpu->Exit is ExecutionExit.Serialised or ExecutionExit.InterruptReturn or ExecutionExit.Syscall or ExecutionExit.SystemReturn) cpu->IsStepTrapDue = 1;
         else Raise(cpu);
@@ -70,6 +71,7 @@ internal readonly unsafe struct SingleStep
 
     private static void Raise(CpuState* cpu)
     {
+        RepeatedString.End(cpu);
         cpu->DebugRegisters[6] |= StepStatus;
         Traps.Record(cpu, Traps.Debug);
         cpu->Exit = ExecutionExit.Trap;

@@ -4,8 +4,8 @@ using Iced.Intel;
 namespace LivePatchLab.Machine;
 
 /// <summary>
-/// JMP through a far pointer in memory, which <see cref="Jump"/> hands over. There are no segments here: a null selector is #GP(0), one of less
-/// privilege #GP(selector), and any other goes on in the same flat code (SDM vol. 2, JMP). It is rare, so it is always done the careful way.
+/// JMP through a far pointer in memory, which <see cref="Jump"/> hands over. The selector is to be Linux's for code of the same privilege
+/// (<see cref="CodeSegment"/>). It is rare, so it is always done the careful way.
 /// </summary>
 internal static unsafe class FarJump
 {
@@ -30,9 +30,8 @@ internal static unsafe class FarJump
 
         var target = TWidth.Read((byte*)cpu->LoadBounce);
         var selector = *(ushort*)((byte*)cpu->LoadBounce + TWidth.Bytes);
-        if (selector <= 3 || (selector & 3) > (cpu->UserMode != 0 ? 3 : 0))
+        if (!CodeSegment.AdmitsJump(cpu, selector))
         {
-            Traps.Record(cpu, Traps.GeneralProtection, selector <= 3 ? 0 : selector & ~3u);
             Leave.Trapped(cpu, op, memory, budget);
             return;
         }

@@ -4,8 +4,8 @@ using Iced.Intel;
 namespace LivePatchLab.Machine;
 
 /// <summary>
-/// RETFQ and RETFQ imm16: RIP and CS from the stack, and RSP and SS too on the way out to CPL 3 (SDM vol. 2, RET). There are no segments
-/// here; of CS only the privilege level counts, and a null one is #GP(0). It does not serialise. The other operand sizes are not implemented.
+/// RETFQ and RETFQ imm16: RIP and CS from the stack, and RSP and SS too on the way out to CPL 3 (SDM vol. 2, RET). The selectors are to be
+/// Linux's (<see cref="CodeSegment"/>). It does not serialise. The other operand sizes are not implemented.
 /// </summary>
 internal sealed unsafe class FarReturn : InstructionFamily
 {
@@ -24,7 +24,7 @@ internal sealed unsafe class FarReturn : InstructionFamily
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void PopTarget(CpuState* cpu, Op* op, byte* memory, long budget)
     {
-        const int Rip = 0, Cs = 1, Rsp = 2, Words = 4;
+        const int Rip = 0, Cs = 1, Rsp = 2, Ss = 3, Words = 4;
         var frame = stackalloc ulong[Words];
         var top = cpu->Registers[Gpr.Rsp];
         var released = top + (ulong)op->Immediate;
@@ -43,8 +43,13 @@ internal sealed unsafe class FarReturn : InstructionFamily
             if (i == Cs) isOutward = cpu->UserMode == 0 && (frame[Cs] & 3) == 3;
         }
 
-        var isAllowed = (ushort)frame[Cs] > 3 && (cpu->UserMode == 0 || (frame[Cs] & 3) == 3);
-        if (!isAllowed || !CarefulAccess.IsCanonical(frame[Rip]))
+        if (!CodeSegment.AdmitsReturn(cpu, (ushort)frame[Cs]) || (isOutward && !CodeSegment.AdmitsStack(cpu, (ushort)frame[Ss], 3)))
+        {
+            Leave.Trapped(cpu, op, memory, budget);
+            return;
+        }
+
+        if (!CarefulAccess.IsCanonical(frame[Rip]))
         {
             Leave.WithGeneralProtection(cpu, op, memory, budget);
             return;

@@ -13,7 +13,7 @@ internal static class InstructionTable
         new Shift(), new RotateThroughCarry(), new DoubleShift(), new FlaglessShift(), new BitTest(), new BitScan(),
         new BitManipulation(), new CarryChain(),
         new Push(), new Pop(), new StackFrame(), new Jump(), new ConditionalJump(), new Loop(), new Call(), new Return(),
-        new StringMove(), new StringCompare(), new FlagBits(), new FlagsOnStack(), new NoOperation(), new Halt(),
+        new StringMove(), new StringCompare(), new FlagBits(), new FlagsOnStack(), new NoOperation(), new CacheLineFlush(), new Halt(),
         new SoftwareInterrupt(), new UndefinedInstruction(), new SystemCall(), new InterruptReturn(), new Serialise(),
         new ProcessorIdentity(), new TimeStamp(), new ModelSpecificRegister(), new SegmentBase(), new TableLookup(),
         new PortInputOutput(), new PortStrings(), new DescriptorTables(), new SystemSegment(), new SegmentCheck(), new SystemReturn(), new FarReturn(), new TaskSwitched(),

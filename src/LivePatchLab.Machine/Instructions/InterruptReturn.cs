@@ -4,8 +4,8 @@ using Iced.Intel;
 namespace LivePatchLab.Machine;
 
 /// <summary>
-/// IRETQ: RIP, CS, RFLAGS, RSP and SS from the stack (SDM vol. 3, 6.14.3). There are no segments here; of CS only the privilege level
-/// counts. It serialises, which is the machine's business.
+/// IRETQ: RIP, CS, RFLAGS, RSP and SS from the stack (SDM vol. 3, 6.14.3). Of CS and SS the privilege level counts, and that they are Linux's
+/// (<see cref="CodeSegment"/>). It serialises, which is the machine's business. IRETD and IRET of 16 bits are not implemented.
 /// </summary>
 internal sealed unsafe class InterruptReturn : InstructionFamily
 {
@@ -22,7 +22,14 @@ internal sealed unsafe class InterruptReturn : InstructionFamily
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void PopFrame(CpuState* cpu, Op* op, byte* memory, long budget)
     {
-        const int Rip = 0, Cs = 1, Flags = 2, Rsp = 3, Words = 5;
+        const int Rip = 0, Cs = 1, Flags = 2, Rsp = 3, Ss = 4, Words = 5;
+        if ((cpu->SystemFlags & SystemFlag.NestedTask) != 0)
+        {
+            // There is no task to return to in 64-bit mode.
+            Leave.WithGeneralProtection(cpu, op, memory, budget);
+            return;
+        }
+
         var frame = stackalloc ulong[Words];
         for (var i = 0; i < Words; i++)
         {
@@ -36,7 +43,13 @@ internal sealed unsafe class InterruptReturn : InstructionFamily
         }
 
         var isToUser = (frame[Cs] & 3) == 3;
-        if (!CarefulAccess.IsCanonical(frame[Rip]) || (cpu->UserMode != 0 && !isToUser))
+        if (!CodeSegment.AdmitsReturn(cpu, (ushort)frame[Cs]) || !CodeSegment.AdmitsStack(cpu, (ushort)frame[Ss], (uint)(frame[Cs] & 3)))
+        {
+            Leave.Trapped(cpu, op, memory, budget);
+            return;
+        }
+
+        if (!CarefulAccess.IsCanonical(frame[Rip]))
         {
             Leave.WithGeneralProtection(cpu, op, memory, budget);
             return;

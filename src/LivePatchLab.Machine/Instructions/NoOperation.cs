@@ -4,17 +4,17 @@ using Iced.Intel;
 namespace LivePatchLab.Machine;
 
 /// <summary>
-/// What has no effect in this machine: NOP in all lengths, PAUSE, ENDBR, prefetches, cache-line flushes (data is coherent and there is no
-/// cache), and fences (accesses happen in program order, and an LFENCE does not serialise fetching).
+/// What has no effect in this machine: NOP in all lengths, PAUSE, every hint of 0F 18 to 0F 1F (ENDBR, prefetches, CLDEMOTE, and RDSSP, which
+/// is one while CR4.CET is 0), and fences (accesses happen in program order, and an LFENCE does not serialise fetching).
 /// </summary>
 internal sealed unsafe class NoOperation : InstructionFamily
 {
     public override IReadOnlyList<Mnemonic> Mnemonics { get; } =
     [
-        Mnemonic.Nop, Mnemonic.Reservednop, Mnemonic.Pause, Mnemonic.Endbr64, Mnemonic.Endbr32,
+        Mnemonic.Nop, Mnemonic.Reservednop, Mnemonic.Pause, Mnemonic.Endbr64, Mnemonic.Endbr32, Mnemonic.Rdsspd, Mnemonic.Rdsspq,
         Mnemonic.Prefetch, Mnemonic.Prefetchnta, Mnemonic.Prefetcht0, Mnemonic.Prefetcht1, Mnemonic.Prefetcht2, Mnemonic.Prefetchw, Mnemonic.Prefetchwt1,
         Mnemonic.Prefetchit0, Mnemonic.Prefetchit1,
-        Mnemonic.Lfence, Mnemonic.Mfence, Mnemonic.Sfence, Mnemonic.Clflush, Mnemonic.Clflushopt, Mnemonic.Clwb, Mnemonic.Cldemote,
+        Mnemonic.Lfence, Mnemonic.Mfence, Mnemonic.Sfence, Mnemonic.Cldemote,
     ];
 
     public override bool TryBuild(OpBuilder builder)

@@ -36,6 +36,7 @@ internal sealed unsafe class StringCompare : InstructionFamily
             return;
         }
 
+        RepeatedString.End(cpu);
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
     }
 
@@ -51,6 +52,7 @@ internal sealed unsafe class StringCompare : InstructionFamily
             return;
         }
 
+        RepeatedString.End(cpu);
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
     }
 

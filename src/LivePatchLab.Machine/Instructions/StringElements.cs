@@ -19,7 +19,8 @@ internal enum StringOutcome
 
 /// <summary>
 /// The registers of string instructions: RSI or FS/GS:RSI, RDI, RCX, with the address size of the instruction (SDM vol. 1, 7.3.9).
-/// Progress is kept in the registers after every element, so an instruction that faults or pauses is gone on with by running it again.
+/// Progress is kept in the registers after every element, so an instruction that faults or pauses is gone on with by running it again; which
+/// instruction that is, <see cref="RepeatedString"/> keeps for those that only pause.
 /// </summary>
 internal static unsafe class StringElements
 {
@@ -68,6 +69,7 @@ internal static unsafe class StringElements
         switch (outcome)
         {
             case StringOutcome.Paused:
+                RepeatedString.Suspend(cpu, op);
                 cpu->Exit = ExecutionExit.Repeating;
                 Leave.NotRetired(cpu, op, memory, budget);
                 return;
@@ -75,9 +77,11 @@ internal static unsafe class StringElements
                 Leave.ForCare(cpu, op, memory, budget);
                 return;
             case StringOutcome.Again:
+                RepeatedString.Suspend(cpu, op);
                 Leave.ToRepeat(cpu, op, memory, budget);
                 return;
             default:
+                RepeatedString.End(cpu);
                 Leave.Trapped(cpu, op, memory, budget);
                 return;
         }

@@ -60,6 +60,7 @@ internal sealed unsafe class StringMove : InstructionFamily
             return;
         }
 
+        RepeatedString.End(cpu);
         ((Handler)op[1].Handler)(cpu, op + 1, memory, budget);
     }
 

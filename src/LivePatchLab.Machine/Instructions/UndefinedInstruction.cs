@@ -3,7 +3,7 @@ using Iced.Intel;
 
 namespace LivePatchLab.Machine;
 
-/// <summary>UD0, UD1, UD2, what is no instruction, and what this machine does not implement: #UD.</summary>
+/// <summary>UD0, UD1, UD2, what is no instruction, and what this machine does not implement: #UD. What is longer than an instruction may be: #GP(0).</summary>
 internal sealed unsafe class UndefinedInstruction : InstructionFamily
 {
     public static UndefinedInstruction Instance { get; } = new();
@@ -17,6 +17,8 @@ internal sealed unsafe class UndefinedInstruction : InstructionFamily
     }
 
     public override bool MayLeave(in Instruction instruction) => true;
+
+    public static void BuildTooLong(OpBuilder builder) => builder.Use(typeof(Leave), nameof(Leave.WithGeneralProtection));
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Raise(CpuState* cpu, Op* op, byte* memory, long budget)
