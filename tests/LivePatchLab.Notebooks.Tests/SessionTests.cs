@@ -129,7 +129,7 @@ public sealed class SessionTests
     }
 
     [Fact]
-    public async Task What_a_forgotten_thread_writes_after_its_cell_is_dropped()
+    public async Task What_a_forgotten_thread_writes_after_its_cell_is_not_the_next_ones()
     {
         var (_, outputs) = await _run.Cell("var go = new ManualResetEventSlim();\nvar late = Task.Run(() => { go.Wait(); Console.Write(\"late\"); });");
         (await _run.Text("go.Set(); late.Wait();")).ShouldBe("");
@@ -148,12 +148,65 @@ public sealed class SessionTests
     {
         const string code = "while (a)\n    b();\nfor (;;)\n{\n}\ndo c(); while (d); // e\nforeach (var f in g) foreach (var (h, i) in f)\n{\n    j();\n}\nvoid K() { l(); }\nm(() => { n(); });";
         var check = $"global::{typeof(CellInterruption).FullName}.Check();";
-        var added = InterruptChecks.AddTo(code);
-        added.Split(check).Length.ShouldBe(8);
+        var enter = $"global::{typeof(CellInterruption).FullName}.Enter();";
+        var added = InterruptChecks.AddTo(code, NotBound);
+        added.Split(check).Length.ShouldBe(6);
+        added.Split(enter).Length.ShouldBe(3);
         added.Replace(check, "", StringComparison.Ordinal).Split('\n').Length.ShouldBe(code.Split('\n').Length);
         added.Split('\n')[1].ShouldEndWith("b();");
         added.Split('\n')[8].ShouldEndWith("j();");
-        InterruptChecks.AddTo("while (a) {").ShouldBe("while (a) {");
+        InterruptChecks.AddTo("while (a) {", NotBound).ShouldBe("while (a) {");
+
+        const string bodies = "int F(int n)\n    => n < 2\n    ? n\n    : F(n - 1); // a\nclass C\n{\n    int P => 1;\n    C() => G();\n    int this[int i]\n        => i;\n    int Q\n    {\n        get => 1;\n        set => G();\n    }\n    void G() => throw\n        new Exception();\n}\nF(1)";
+        added = InterruptChecks.AddTo(bodies, NotBound);
+        added.Split(enter).Length.ShouldBe(8);
+        added.Split('\n').Length.ShouldBe(bodies.Split('\n').Length);
+        added.Split('\n')[3].ShouldStartWith("    : F(n - 1)");
+        static Microsoft.CodeAnalysis.Compilation NotBound(string code) => throw new InvalidOperationException("no lambda of it may call itself");
+    }
+
+    [Fact]
+    public async Task A_using_at_the_top_of_a_cell_is_disposed_of_at_its_end()
+    {
+        await _run.Text("class Noted(string name) : IDisposable, IAsyncDisposable { public void Dispose() => Console.Write($\"{name} gone \"); public async ValueTask DisposeAsync() { await Task.Yield(); Console.Write($\"{name} gone later \"); } }");
+        (await _run.Text("using var a = new Noted(\"a\");\nusing Noted b = new Noted(\"b\");\nawait using var c = new Noted(\"c\");\nConsole.Write(\"here \");")).ShouldBe("here c gone later b gone a gone ");
+        (await _run.Text("using System.Text;\nusing IO = System.IO.Path;\nusing static System.Math;\nusing var a = new System.IO.StringReader(\"x\");\nIO.Combine(\"a\", $\"{Max(1, 2)}{a.ReadLine()}\")")).ShouldBe("a/2x");
+        (await _run.Text("{\n    using var d = new Noted(\"d\");\n}\nConsole.Write(\"after \");")).ShouldBe("d gone after ");
+        (await _run.Error("using var e = new Noted(\"e\");\nthrow new InvalidOperationException(\"no\");")).ShouldStartWith("cell ");
+        CSharpSession.Completeness("using var f = File.OpenRead(\"x\");").ShouldBe(CodeCompleteness.Complete);
+        CSharpSession.Completeness("using var f = File.OpenRead(").ShouldBe(CodeCompleteness.Incomplete);
+    }
+
+    [Theory]
+    [InlineData("var a = \"\"\"\nabc")]
+    [InlineData("var a = $\"\"\"\nabc {1}\n")]
+    [InlineData("var a = \"\"\"\"\n\"\"\"\n")]
+    [InlineData("f(\"\"\"")]
+    [InlineData("var a = @\"abc")]
+    public void An_open_string_of_several_lines_is_incomplete(string code) => CSharpSession.Completeness(code).ShouldBe(CodeCompleteness.Incomplete);
+
+    /// <summary>A recursion without end, in everything that has a body, ends its cell and not the process.</summary>
+    [Theory]
+    [InlineData("long F(int n) => F(n + 1) + 1;\nF(0)")]
+    [InlineData("long F(int n) { return F(n + 1) + 1; }\nF(0)")]
+    [InlineData("Func<int, int> f = null; f = n => f(n + 1) + 1; f(0)")]
+    [InlineData("Action<int> f = null; f = n => f(n + 1); f(0)")]
+    [InlineData("Func<int, int> f = null; f = delegate (int n) { return f(n + 1) + 1; }; f(0)")]
+    [InlineData("class A { public A() => new A(); }\nnew A()")]
+    [InlineData("class A { public A() { new A(); } }\nnew A()")]
+    [InlineData("class A { public int P => P + 1; }\nnew A().P")]
+    [InlineData("class A { public int P { get => P + 1; } }\nnew A().P")]
+    [InlineData("class A { public int P { get { return 1; } set => P = value; } }\nnew A().P = 1")]
+    [InlineData("class A { public int this[int i] => this[i + 1] + 1; }\nnew A()[0]")]
+    [InlineData("class A { public static A operator +(A a, A b) => a + b; }\nnew A() + new A()")]
+    [InlineData("class A { public static implicit operator int(A a) => a; }\n(int)new A()")]
+    [InlineData("class A { public override string ToString() => $\"{this}\"; }\nnew A()")]
+    [InlineData("IEnumerable<int> F(int n) { foreach (var x in F(n + 1)) yield return x; }\nF(0).Count()")]
+    public async Task A_recursion_without_end_fails_the_cell_and_the_session_lives_on(string code)
+    {
+        await _run.Text("var kept = 41;");
+        (await _run.Error(code)).ShouldContain("InsufficientExecutionStackException: calls within calls have used up the stack");
+        (await _run.Text("kept + 1")).ShouldBe("42");
     }
 
     private static IEnumerable<int> Numbers()

@@ -38,6 +38,8 @@ internal static class JupyterCommand
     {
         var connection = ConnectionFile.Read(file);
         var memory = MemoryCeiling.From(Environment.GetEnvironmentVariable(MemoryCeiling.Variable));
+        memory.Enforce();
+        ThreadFailures.Install();
         var server = new KernelServer(connection, new NotebookSession(LabMagics.Table(), new CSharpSession(CSharpSessionOptions.Lab)), memory);
         // Frontends that know no message for it interrupt by signal, and Ctrl+C in the terminal of a Jupyter reaches its kernels too: neither may end the session.
         using var interrupt = On(PosixSignal.SIGINT, server.Interrupt);

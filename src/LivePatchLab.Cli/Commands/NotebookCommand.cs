@@ -16,6 +16,7 @@ internal static class NotebookCommand
     /// <summary>Shows on a line which cell runs and how far it is.</summary>
     public static NotebookRunOptions Showing(this NotebookRunOptions options, ProgressLine line, string file) => options with
     {
+        InItsFolder = true,
         OnCell = cell =>
         {
             line.Prefix = $"{file}, cell {cell.Cell} of {cell.Cells}: ";

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using LivePatchLab.Jupyter;
 using LivePatchLab.Notebooks;
 
 namespace LivePatchLab.Cli;
@@ -18,7 +19,7 @@ internal static class NotebookRunCommand
             Arity = ArgumentArity.OneOrMore,
         };
         var command = new Command("run", """
-            Executes notebooks from their first cell to their last and writes them, with their outputs, into a folder.
+            Executes notebooks from their first cell to their last, each in the folder where it lies, and writes them, with their outputs, into a folder.
             Stops at the first cell that fails, says which and where, writes nothing of that notebook, and exits with 1.
             Parameters are given as papermill gives them: in a cell behind the one that is tagged 'parameters' and holds the defaults.
 
@@ -38,7 +39,9 @@ internal static class NotebookRunCommand
     private static async Task<int> RunAsync(string[] files, NotebookRunOptions options, CancellationToken cancellation)
     {
         using var images = FigureImages.FromEnvironment(line => Console.Error.WriteLine("livepatch: " + line));
-        options = options with { Images = images };
+        options = options with { Images = images, OutputFolder = Path.GetFullPath(options.OutputFolder) };
+        MemoryCeiling.From(Environment.GetEnvironmentVariable(MemoryCeiling.Variable)).Enforce();
+        ThreadFailures.Install();
         foreach (var file in files)
         {
             NotebookRunResult result;

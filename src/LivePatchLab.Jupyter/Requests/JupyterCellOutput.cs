@@ -128,7 +128,22 @@ internal sealed class JupyterCellOutput(
         }
     }
 
-    public void Dispose() => _merge?.Dispose();
+    /// <summary>Frontends put it under the cell that it belongs to, by the message's parent.</summary>
+    public void WriteLate(string stream, string text) => Write(stream, text);
+
+    public void DisplayLate(MimeBundle bundle) => Display(bundle);
+
+    public void Dispose()
+    {
+        lock (_lock)
+        {
+            _merge?.Dispose();
+
+            // What comes late has one of its own.
+            _merge = null;
+            _waits = false;
+        }
+    }
 
     /// <summary>The cell has ended: what was shown without its image is shown again with it, and its result gets one too, as far as they are drawn in time.</summary>
     public void SendImages(MimeBundle? result)

@@ -20,7 +20,7 @@ public static class NotebookCheck
         if (!NotebookComparison.IsExecuted(saved))
             return new(false, 0, [], null);
         var document = NotebookDocument.Parse(saved.ToJson(), path);
-        var (cellsRun, failure) = await runner.RunAsync(document, options, token);
+        var (cellsRun, failure) = await runner.RunAsync(document, Path.GetDirectoryName(Path.GetFullPath(path))!, options, token);
         return failure is null ? new(true, cellsRun, NotebookComparison.Drifts(saved, document), null) : new(true, cellsRun, [], failure);
     }
 }

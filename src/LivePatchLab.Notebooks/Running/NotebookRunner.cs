@@ -6,6 +6,12 @@ public sealed record NotebookRunOptions
     /// <summary>Where the executed notebook goes, under its own name.</summary>
     public string OutputFolder { get; init; } = "output";
 
+    /// <summary>
+    /// Have the process work in the notebook's folder meanwhile, as Jupyter and nbconvert do, so that relative names in its cells are of files beside it. A process has one such
+    /// folder: not for one that runs several notebooks at once.
+    /// </summary>
+    public bool InItsFolder { get; init; }
+
     /// <summary>Also write a page that shows it, in one file.</summary>
     public bool Html { get; init; }
 
@@ -55,7 +61,7 @@ public sealed class NotebookRunner(Func<NotebookSession> newSession)
             throw new BadNotebookException($"{path}: the executed notebook would overwrite it; name another output folder");
         var folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
         foreach (var warning in options.Parameters.PutInto(document)) options.OnWarning?.Invoke(warning);
-        var (run, failure) = await RunAsync(document, options, token);
+        var (run, failure) = await RunAsync(document, folder, options, token);
         if (failure is not null)
             return new(run, failure, []);
         if (options.Images is { } images)
@@ -73,11 +79,29 @@ public sealed class NotebookRunner(Func<NotebookSession> newSession)
         return new(run, null, written);
     }
 
+    /// <summary>Runs the cells of a document that lies in a folder, and puts their outputs into it.</summary>
+    public async Task<(int CellsRun, CellFailure? Failure)> RunAsync(NotebookDocument document, string folder, NotebookRunOptions options, CancellationToken token = default)
+    {
+        var before = Environment.CurrentDirectory;
+        if (options.InItsFolder)
+            Environment.CurrentDirectory = folder;
+        try
+        {
+            return await RunAsync(document, options, token);
+        }
+        finally
+        {
+            if (options.InItsFolder)
+                Environment.CurrentDirectory = before;
+        }
+    }
+
     /// <summary>Runs the cells and puts their outputs into the document.</summary>
     public async Task<(int CellsRun, CellFailure? Failure)> RunAsync(NotebookDocument document, NotebookRunOptions options, CancellationToken token = default)
     {
         var session = newSession();
         var run = 0;
+        var collectors = new List<(int Cell, OutputCollector Output)>();
         foreach (var (index, cell) in document.Cells.Index().Where(each => each.Item.Kind == CellKind.Code))
         {
             cell.Outputs.Clear();
@@ -86,6 +110,7 @@ public sealed class NotebookRunner(Func<NotebookSession> newSession)
                 continue;
             options.OnCell?.Invoke(new(index + 1, document.Cells.Count, cell.Source.TrimStart().Split('\n')[0]));
             var output = new OutputCollector(options.OnProgress, cell.Outputs);
+            collectors.Add((index + 1, output));
             var result = await session.RunCellAsync(cell.Source, index + 1, output, token);
             cell.ExecutionCount = ++run;
             if (result.Value is not null)
@@ -96,6 +121,10 @@ public sealed class NotebookRunner(Func<NotebookSession> newSession)
             if (result.Failure is not null && (token.IsCancellationRequested || !cell.HasTag(NotebookCell.RaisesException)))
                 return (run, result.Failure);
         }
+        foreach (var (cell, late) in collectors.Select(each => (each.Cell, each.Output.Late)).Where(each => each.Late.Length > 0))
+            options.OnWarning?.Invoke($"cell {cell} wrote after its end, and no notebook holds that: {CellErrors.OneLine(late.Length <= LateCharactersShown ? late : late[..LateCharactersShown] + "…")}");
         return (run, null);
     }
+
+    private const int LateCharactersShown = 100;
 }

@@ -68,12 +68,12 @@ public sealed class CSharpSession(CSharpSessionOptions options) : ISessionVariab
 
     /// <summary>Whether Enter should run this text: it is whole, or wrong in a way that more lines cannot mend.</summary>
     public static bool IsComplete(string code)
-        => SyntaxFactory.IsCompleteSubmission(CSharpSyntaxTree.ParseText(CellPart.OnlyCSharp(code), new CSharpParseOptions(kind: SourceCodeKind.Script)));
+        => SyntaxFactory.IsCompleteSubmission(CSharpSyntaxTree.ParseText(CellUsings.Rewrite(CellPart.OnlyCSharp(code)), new CSharpParseOptions(kind: SourceCodeKind.Script)));
 
     /// <summary>As <see cref="IsComplete"/>, and tells what is whole from what no more lines can mend.</summary>
     public static CodeCompleteness Completeness(string code)
     {
-        var tree = CSharpSyntaxTree.ParseText(CellPart.OnlyCSharp(code), new CSharpParseOptions(kind: SourceCodeKind.Script));
+        var tree = CSharpSyntaxTree.ParseText(CellUsings.Rewrite(CellPart.OnlyCSharp(code)), new CSharpParseOptions(kind: SourceCodeKind.Script));
         return !SyntaxFactory.IsCompleteSubmission(tree) ? CodeCompleteness.Incomplete
             : tree.GetDiagnostics().Any(diagnostic => diagnostic.Severity == DiagnosticSeverity.Error) ? CodeCompleteness.Invalid
             : CodeCompleteness.Complete;
@@ -108,7 +108,7 @@ public sealed class CSharpSession(CSharpSessionOptions options) : ISessionVariab
                 return new(null, refused);
             await DeclarePending(token);
             // Leading empty lines make the compiler's line numbers those of the cell.
-            var script = Next(InterruptChecks.AddTo(new string('\n', firstLine - 1) + CellPart.OnlyCSharp(code)), CellName(cell));
+            var script = Next(InterruptChecks.AddTo(new string('\n', firstLine - 1) + CellUsings.Rewrite(CellPart.OnlyCSharp(code)), text => Next(text, CellName(cell)).GetCompilation()), CellName(cell));
             var errors = script.Compile(token).Where(diagnostic => diagnostic.Severity == DiagnosticSeverity.Error).ToArray();
             if (errors.Length > 0)
                 return new(null, new(CellFailure.CompilationError, [.. errors.Select(error => Message(error, cell)).Distinct()]));
@@ -224,6 +224,8 @@ public sealed class CSharpSession(CSharpSessionOptions options) : ISessionVariab
                 reached = await (_state is null
                     ? script.RunAsync(_globals, _ => true, CancellationToken.None)
                     : script.RunFromAsync(_state, _ => true, CancellationToken.None));
+                if (CellScope.Current is { } scope)
+                    await scope.DisposeAsync();
                 return reached.Exception is not null ? Failed(reached.Exception, cell, token)
                     : reached.ReturnValue is null or DisplayHandle ? CellResult.Nothing
                     : new(Formatter.Bundle(reached.ReturnValue), null);

@@ -2,7 +2,7 @@ namespace LivePatchLab.Notebooks;
 
 /// <summary>
 /// The cell that the current flow of execution belongs to. It follows awaits and new threads, so that their output reaches the right cell, and it is closed
-/// when the cell ends: what a forgotten thread writes later is dropped, since it would stand under another cell or make two runs differ.
+/// when the cell ends: what a forgotten thread writes later is still this cell's, for those outputs that can take it then.
 /// </summary>
 internal sealed class CellScope(ICellOutput output, CancellationToken cancellation) : ICellOutput
 {
@@ -10,6 +10,7 @@ internal sealed class CellScope(ICellOutput output, CancellationToken cancellati
     private readonly Lock _lock = new();
     private readonly StreamAllowance _allowance = new();
     private readonly ProgressClock _clock = new();
+    private readonly Stack<Func<ValueTask>> _disposals = new();
     private bool _closed;
 
     public static CellScope? Current
@@ -41,7 +42,7 @@ internal sealed class CellScope(ICellOutput output, CancellationToken cancellati
     {
         lock (_lock)
         {
-            if (!_closed && text.Length > 0)
+            if (text.Length > 0)
                 WriteWhatFits(stream, text);
         }
     }
@@ -53,6 +54,8 @@ internal sealed class CellScope(ICellOutput output, CancellationToken cancellati
         {
             if (!_closed)
                 replace = output.Display(bundle);
+            else
+                output.DisplayLate(bundle);
         }
         return next => Replace(replace, next);
     }
@@ -87,6 +90,27 @@ internal sealed class CellScope(ICellOutput output, CancellationToken cancellati
         return closed ? null : output.Ask(prompt, secret);
     }
 
+    /// <summary>Has something done when the cell's code has ended, however it has.</summary>
+    public void DisposeAtEnd(Func<ValueTask> dispose)
+    {
+        lock (_lock)
+            _disposals.Push(dispose);
+    }
+
+    public async Task DisposeAsync()
+    {
+        while (true)
+        {
+            Func<ValueTask>? dispose;
+            lock (_lock)
+            {
+                if (!_disposals.TryPop(out dispose))
+                    return;
+            }
+            await dispose();
+        }
+    }
+
     public void Close()
     {
         lock (_lock)
@@ -97,9 +121,17 @@ internal sealed class CellScope(ICellOutput output, CancellationToken cancellati
     {
         var kept = _allowance.Take(text, out var exhausted);
         if (kept.Length > 0)
-            output.Write(stream, kept);
+            Write(stream, kept, _closed);
         if (exhausted)
-            output.Write(StreamOutput.Stderr, StreamAllowance.Notice);
+            Write(StreamOutput.Stderr, StreamAllowance.Notice, _closed);
+    }
+
+    private void Write(string stream, string text, bool isLate)
+    {
+        if (isLate)
+            output.WriteLate(stream, text);
+        else
+            output.Write(stream, text);
     }
 
     /// <summary>A later cell may replace what an earlier one has shown, so what counts is whether the cell that asks for it still runs.</summary>

@@ -10,6 +10,12 @@ public interface ICellOutput
     /// <summary>Shows something now; what is returned replaces it in place.</summary>
     Action<MimeBundle> Display(MimeBundle bundle);
 
+    /// <summary>Text of a thread that the cell has left running, written when the cell has ended. A host that has no place for it by then drops it.</summary>
+    void WriteLate(string stream, string text) { }
+
+    /// <summary>The same for something displayed; it cannot be replaced any more.</summary>
+    void DisplayLate(MimeBundle bundle) { }
+
     /// <summary>How far a long work is. Hosts show it while it lasts and keep nothing of it.</summary>
     void Report(Progress progress);
 

@@ -12,6 +12,7 @@ public sealed class OutputCollector(Action<Progress>? onProgress = null, List<No
 
     // The text of the stream that was written last: a list that grows by a letter a time must not copy itself for each.
     private readonly StringBuilder _text = new();
+    private readonly StringBuilder _late = new();
     private string _stream = "";
     private bool _clearsAtNext;
 
@@ -55,6 +56,24 @@ public sealed class OutputCollector(Action<Progress>? onProgress = null, List<No
             }
         };
     }
+
+    /// <summary>Text that came when the cell had ended, which a notebook that is to be the same each time cannot hold.</summary>
+    public string Late
+    {
+        get
+        {
+            lock (_lock)
+                return _late.ToString();
+        }
+    }
+
+    public void WriteLate(string stream, string text)
+    {
+        lock (_lock)
+            _late.Append(text);
+    }
+
+    public void DisplayLate(MimeBundle bundle) => WriteLate(StreamOutput.Stdout, (bundle.Text(MimeBundle.Plain) ?? "a display") + "\n");
 
     public void Report(Progress progress) => onProgress?.Invoke(progress);
 

@@ -16,8 +16,6 @@ namespace LivePatchLab.Notebooks;
 /// </remarks>
 internal sealed class CellThreads : SynchronizationContext
 {
-    private const int StackBytes = 64 << 20;
-
     /// <summary>Code that waits for its own tasks holds a thread for each; beyond so many the pool's threads serve, which cannot be woken.</summary>
     private const int ThreadsMax = 16;
 
@@ -132,11 +130,12 @@ internal sealed class CellThreads : SynchronizationContext
     private Thread NewThread()
     {
         _threads++;
-        return new(Serve, StackBytes) { IsBackground = true, Name = "notebook cell" };
+        return new(Serve, CellStack.Bytes) { IsBackground = true, Name = "notebook cell" };
     }
 
     private void Serve()
     {
+        CellStack.Begin();
         SetSynchronizationContext(this);
         try
         {
