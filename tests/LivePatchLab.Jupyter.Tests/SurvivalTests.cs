@@ -6,7 +6,7 @@ namespace LivePatchLab.Jupyter.Tests;
 public sealed class SurvivalTests
 {
     /// <summary>One fresh kernel and so many rounds; LIVEPATCH_LONG=1 takes a hundred kernels.</summary>
-    private const int Rounds = 6;
+    private const int Rounds = 2;
 
     private static readonly int Kernels = Environment.GetEnvironmentVariable("LIVEPATCH_LONG") is { Length: > 0 } ? 100 : 1;
 
@@ -16,7 +16,7 @@ public sealed class SurvivalTests
         "var all = new List<byte[]>(); while (true) all.Add(new byte[100_000_000]);",
         "var all = new List<string>(); while (true) all.Add(new string('x', 1000));",
         "var all = new List<object>(); while (true) all.Add(new object[100]);",
-        "var all = new byte[20_000_000_000L];",
+        "var all = new byte[2_000_000_000];",
     ];
 
     [ZmqTheory]
@@ -41,7 +41,7 @@ public sealed class SurvivalTests
     public void What_stays_below_the_ceiling_is_left_alone()
     {
         using var kernel = new KernelProcess((MemoryCeiling.Variable, "1GiB"));
-        for (var round = 0; round < 3; round++) kernel.Execute("var some = new byte[600_000_000]; some[^1] = 1; some.Length").Text.ShouldBe("600000000");
+        for (var round = 0; round < 3; round++) kernel.Execute("var some = new byte[600_000_000]; some[^1] = 1; var length = some.Length; some = null; length").Text.ShouldBe("600000000");
     }
 
     [ZmqTheory]

@@ -19,6 +19,9 @@ internal sealed class CellScope(ICellOutput output, CancellationToken cancellati
         set => Here.Value = value;
     }
 
+    /// <summary>The scope that was opened last, whether or not it is closed.</summary>
+    public static CellScope? Latest { get; private set; }
+
     public CancellationToken Cancellation => cancellation;
 
     /// <summary>Runs something as part of a new scope, which is closed when it ends.</summary>
@@ -26,7 +29,7 @@ internal sealed class CellScope(ICellOutput output, CancellationToken cancellati
     {
         ConsoleCapture.Install();
         var scope = new CellScope(output, cancellation);
-        Current = scope;
+        Current = Latest = scope;
         try
         {
             return await run(scope);

@@ -20,10 +20,13 @@ public static class ThreadFailures
 
     private static bool Tell(Exception exception)
     {
-        if (CellScope.Current is not { } scope)
-            return false;
         var cause = CellErrors.Unwrapped(exception);
-        var place = CellErrors.ThrownIn(cause) is { } thrown ? $" ({thrown})" : "";
+        var thrown = CellErrors.ThrownIn(cause);
+
+        // A timer has forgotten its cell by the time it is asked; but what was thrown in a cell's code is the user's.
+        if ((CellScope.Current ?? (thrown is not null ? CellScope.Latest : null)) is not { } scope)
+            return false;
+        var place = thrown is not null ? $" ({thrown})" : "";
         scope.Write(StreamOutput.Stderr, $"a thread of this cell has ended with {cause.GetType().Name}: {CellErrors.OneLine(cause.Message)}{place}\n");
         return true;
     }
