@@ -25,8 +25,18 @@ public abstract class Checker
     {
     }
 
-    /// <summary>A CPU has fetched, from code of which there may be several versions, an instruction that it will now execute.</summary>
+    /// <summary>
+    /// A CPU has fetched, from code of which there may be several versions, an instruction that it will now execute. Where a site is several instructions, and
+    /// where the fetch model knows one version only, told of each instruction that was executed, of any code, once it was.
+    /// </summary>
     public virtual void OnFetched(ScenarioRun run, Cpu cpu, GuestAddress rip, ReadOnlySpan<byte> bytes)
+    {
+    }
+
+    /// <summary>
+    /// A CPU has executed an instruction, and its RIP points to the next; told only where a site is several instructions. What traps, as INT3 does, is not told.
+    /// </summary>
+    public virtual void OnRetired(ScenarioRun run, Cpu cpu, GuestAddress rip, ReadOnlySpan<byte> bytes)
     {
     }
 

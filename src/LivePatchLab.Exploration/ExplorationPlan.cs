@@ -35,8 +35,13 @@ public sealed record ExplorationPlan
     public static ExplorationPlan Of(Func<Scenario> make) => new() { MakeScenario = make };
 
     /// <summary>Explores a protocol in the plain situation: one patcher, one executor. The control rewrites the same sites byte by byte.</summary>
+    /// <param name="protocol">The protocol.</param>
+    /// <param name="shape">What is patched, and who comes by; null for one call that becomes another, or what a protocol needs that cannot patch calls.</param>
     public static ExplorationPlan Of(IPatchProtocol protocol, PatchShape? shape = null)
-        => Of(() => new PatchScenario(protocol, shape)).WithControl(() => new PatchScenario(ControlProtocols.ByteByByte, shape), isTelling: false);
+    {
+        shape ??= ProtocolTable.PlainShapeOf(protocol);
+        return Of(() => new PatchScenario(protocol, shape)).WithControl(() => new PatchScenario(ControlProtocols.ByteByByte, shape), isTelling: false);
+    }
 
     /// <summary>Explores a protocol of one's own.</summary>
     /// <param name="steps">Its steps.</param>
@@ -144,6 +149,7 @@ public sealed record ExplorationPlan
         if (outcome.CutOff > 0 && outcome.CutOff == outcome.Executions) return (Verdict.Inconclusive, $"none of {outcome.Executions} executions came to an end: {outcome.Straying}");
         if (outcome.CutOff > 0) return (Verdict.Inconclusive, string.Create(CultureInfo.InvariantCulture, $"{outcome.CutOff:N0} of {outcome.Executions:N0} executions were cut off, too long to be run to their end"));
         if (!Strategy.IsRandom && !outcome.IsComplete) return (Verdict.Inconclusive, string.Create(CultureInfo.InvariantCulture, $"stopped after {outcome.Executions:N0} executions, with more to explore"));
+        if (outcome.Refusal is { } refusal) return (Verdict.Inconclusive, $"the patcher fails in every execution before it has stored anything: {refusal}");
         if (control is null) return (Verdict.Inconclusive, "nothing was violated, and there was no control: who catches nothing may be blind");
         if (control.Verdict != Verdict.Violation) return (Verdict.Inconclusive, $"the control, {control.Scenario}, was not caught in {control.Executions.ToString("N0", CultureInfo.InvariantCulture)} executions");
         if (Strategy.IsRandom && !IsControlTelling) return (Verdict.Inconclusive, string.Create(CultureInfo.InvariantCulture, $"nothing was violated in {outcome.Executions:N0} executions drawn by chance, which decides nothing; search depth-first, or give it a control that is hard to catch"));

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using LivePatchLab.Linux;
 using LivePatchLab.Machine;
+using LivePatchLab.Patching;
 
 namespace LivePatchLab.Exploration;
 
@@ -11,6 +12,9 @@ internal sealed class PatchProgram
     public const int VisitsRegister = 3;
 
     private const int CallBytes = 5;
+
+    /// <summary>Every byte of it is another.</summary>
+    private const int XrayFunction = 0x11223344;
 
     /// <summary>The page of text that the sites lie in.</summary>
     public static readonly GuestAddress Code = new(0xffffffff81000000);
@@ -29,8 +33,8 @@ internal sealed class PatchProgram
     {
         var isSlot = shape.From is SiteCode.SlotOld or SiteCode.SlotNew;
         var isFlip = shape.From is SiteCode.TestEax or SiteCode.JumpNew;
-        if (isSlot != shape.To is SiteCode.SlotOld or SiteCode.SlotNew || isFlip != shape.To is SiteCode.TestEax or SiteCode.JumpNew)
-            throw new BadInputException($"{shape}: a pointer becomes another pointer, test eax and jmp become each other, and a nop or a call becomes a nop or a call");
+        if (isSlot != shape.To is SiteCode.SlotOld or SiteCode.SlotNew || isFlip != shape.To is SiteCode.TestEax or SiteCode.JumpNew || !IsSledTurned(shape))
+            throw new BadInputException($"{shape}: a pointer becomes another pointer, test eax and jmp become each other, a sled is turned on or off, and a nop or a call becomes a nop or a call");
         LayOut(shape, isSlot);
     }
 
@@ -114,8 +118,18 @@ internal sealed class PatchProgram
         program.AddRange([0xff, 0x15, .. Displacement(at + 6, slot)]); // call [slot]
     }
 
+    /// <summary>A sled becomes what it can; what is none becomes none.</summary>
+    private static bool IsSledTurned(PatchShape shape) => (shape.From, shape.To) switch
+    {
+        (SiteCode.XrayEmpty or SiteCode.XrayOff, SiteCode.XrayOn) or (SiteCode.XrayOn, SiteCode.XrayOff) => true,
+        var (from, to) => !(from is SiteCode.XrayEmpty or SiteCode.XrayOn or SiteCode.XrayOff || to is SiteCode.XrayEmpty or SiteCode.XrayOn or SiteCode.XrayOff),
+    };
+
     private static byte[] CodeOf(SiteCode code, GuestAddress at, GuestAddress jumpTarget) => code switch
     {
+        SiteCode.XrayEmpty => XraySled.Empty(),
+        SiteCode.XrayOn => XraySled.On(at, XrayFunction, NewFunction),
+        SiteCode.XrayOff => XraySled.Off(XraySled.On(at, XrayFunction, NewFunction)),
         SiteCode.Nop => [0x0f, 0x1f, 0x44, 0x00, 0x00],
         SiteCode.CallOld => [0xe8, .. Displacement(at + CallBytes, OldFunction)],
         SiteCode.CallNew => [0xe8, .. Displacement(at + CallBytes, NewFunction)],

@@ -21,6 +21,15 @@ public enum SiteCode
     /// <summary>A jump to code that counts as new, and comes back.</summary>
     JumpNew,
 
+    /// <summary>XRay's sled as the compiler lays it down: a jump over nine bytes of nop. It becomes <see cref="XrayOn"/>.</summary>
+    XrayEmpty,
+
+    /// <summary>The sled that is on: its function's number goes into a register, and a function is called that counts as new. It becomes <see cref="XrayOff"/>.</summary>
+    XrayOn,
+
+    /// <summary>The sled that is off again: the jump stands before what is left of the call. It becomes <see cref="XrayOn"/>.</summary>
+    XrayOff,
+
     /// <summary>No code: a pointer to the old function, in data, through which the executors call. It becomes <see cref="SlotNew"/>.</summary>
     SlotOld,
 
@@ -103,6 +112,9 @@ public sealed record PatchShape
         SiteCode.CallNew => "call new",
         SiteCode.TestEax => "test eax",
         SiteCode.JumpNew => "jmp new",
+        SiteCode.XrayEmpty => "empty sled",
+        SiteCode.XrayOn => "sled that is on",
+        SiteCode.XrayOff => "sled that is off",
         SiteCode.SlotOld => "[old]",
         _ => "[new]",
     };

@@ -24,12 +24,15 @@ public static class ProtocolTable
     /// <param name="executionsMax">What a cell may take; one that would take more is <see cref="Verdict.Inconclusive"/>.</param>
     /// <param name="cancellation">Ends it with an <see cref="OperationCanceledException"/>.</param>
     public static IReadOnlyList<ProtocolVerdict> Explore(long executionsMax = ExecutionsMaxDefault, CancellationToken cancellation = default)
-        => InParallel([.. Protocols.All.SelectMany(protocol => FetchModel.Presets.Select(model => (protocol, model)))], cell => Explore(cell.protocol, cell.model, executionsMax, cancellation), cancellation);
+        => InParallel([.. Protocols.All.SelectMany(protocol => ShapesOf(protocol).SelectMany(shape => FetchModel.Presets.Select(model => (protocol, shape, model))))], cell => Explore(cell.protocol, cell.shape, cell.model, executionsMax, cancellation), cancellation);
+
+    /// <summary>One cell: what suits the protocol, the first of it where there is more.</summary>
+    public static ProtocolVerdict Explore(IPatchProtocol protocol, FetchModel model, long executionsMax = ExecutionsMaxDefault, CancellationToken cancellation = default)
+        => Explore(protocol, ShapeOf(protocol), model, executionsMax, cancellation);
 
     /// <summary>One cell.</summary>
-    public static ProtocolVerdict Explore(IPatchProtocol protocol, FetchModel model, long executionsMax = ExecutionsMaxDefault, CancellationToken cancellation = default)
+    public static ProtocolVerdict Explore(IPatchProtocol protocol, PatchShape shape, FetchModel model, long executionsMax = ExecutionsMaxDefault, CancellationToken cancellation = default)
     {
-        var shape = ShapeOf(protocol);
         var promised = protocol.PromisesUnder(model);
         var best = FetchModel.Presets.Aggregate(Invariants.None, (all, preset) => all | protocol.PromisesUnder(preset));
         ExplorationPlan Plan(IPatchProtocol explored, PatchShape of, Invariants what) => ExplorationPlan.Of(() => new PatchScenario(explored, of) { CheckedOnly = what }).Under(model).Within(executionsMax);
@@ -66,15 +69,26 @@ public static class ProtocolTable
         return new(protocol.Name, phase, siteOffset, model, ExplorationPlan.Of(Of(protocol.Without(phase))).Under(model).Within(executionsMax).WithControl(Of(control)).Run(cancellation));
     }
 
+    /// <summary>All that is tried of a protocol: one thing for most, and each way for one that does not go back as it came.</summary>
+    public static IReadOnlyList<PatchShape> ShapesOf(IPatchProtocol protocol) => ShapeOf(protocol) switch
+    {
+        { To: SiteCode.XrayOn } on => [on, on with { From = SiteCode.XrayOn, To = SiteCode.XrayOff }],
+        var one => [one],
+    };
+
+    /// <summary>One call that becomes another; of protocols that refuse such a site, what suits them.</summary>
+    public static PatchShape PlainShapeOf(IPatchProtocol protocol) => protocol is HotSpotSelfLoop or OneByteFlip or XraySled or DataSlot ? ShapeOf(protocol) : new();
+
     /// <summary>What suits a protocol: most change any instruction, the worse placed the better.</summary>
     public static PatchShape ShapeOf(IPatchProtocol protocol)
     {
-        const int Worst = 61;
+        const int Worst = 61, WorstEven = 62;
         return protocol switch
         {
             HotSpotSelfLoop => new() { SiteOffset = 0, EntersByJump = true },
             WordPatch => new() { SiteOffset = Worst, EntersByJump = true },
             OneByteFlip => new() { SiteOffset = Worst, EntersByJump = true, From = SiteCode.TestEax, To = SiteCode.JumpNew },
+            XraySled => new() { SiteOffset = WorstEven, EntersByJump = true, IsUser = true, From = SiteCode.XrayEmpty, To = SiteCode.XrayOn },
             DataSlot => new() { From = SiteCode.SlotOld, To = SiteCode.SlotNew, ForeignInt3 = true },
             NaClDyncode => new() { SiteOffset = Worst, EntersByJump = true, IsUser = true },
             UprobeInt3Update => new() { SiteOffset = Worst, From = SiteCode.Nop, IsUser = true },

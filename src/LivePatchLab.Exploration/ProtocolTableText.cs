@@ -31,7 +31,7 @@ public static class ProtocolTableText
     {
         text.AppendLine(CultureInfo.InvariantCulture, $"| protocol | {string.Join(" | ", FetchModel.Presets.Select(m => m.Name))} |");
         text.AppendLine(CultureInfo.InvariantCulture, $"|---|{string.Concat(FetchModel.Presets.Select(_ => "---|"))}");
-        foreach (var row in verdicts.GroupBy(v => v.Protocol))
+        foreach (var row in verdicts.GroupBy(v => v.Row))
             text.AppendLine(CultureInfo.InvariantCulture, $"| {row.Key} | {string.Join(" | ", row.Select(v => v.Show()))} |");
     }
 
@@ -39,7 +39,7 @@ public static class ProtocolTableText
     {
         text.AppendLine();
         text.AppendLine("## With their controls");
-        foreach (var row in verdicts.GroupBy(v => v.Protocol))
+        foreach (var row in verdicts.GroupBy(v => v.Row))
         {
             text.AppendLine();
             text.AppendLine(CultureInfo.InvariantCulture, $"**{row.Key}**: {row.First().Shape}");

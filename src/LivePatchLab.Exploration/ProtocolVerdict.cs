@@ -12,6 +12,9 @@ namespace LivePatchLab.Exploration;
 /// <param name="Beyond">What it promises under other models and not under this one: whether that holds here all the same; null where it promises as much here.</param>
 public sealed record ProtocolVerdict(string Protocol, FetchModel Model, PatchShape Shape, Invariants Promised, ExplorationResult? Result, ExplorationResult? Beyond)
 {
+    /// <summary>What the row of the table is called: the protocol, and which way it goes where both ways have a row.</summary>
+    public string Row => Shape.To == SiteCode.XrayOff ? $"{Protocol}, off" : Protocol;
+
     /// <summary>Of what is promised. Where nothing is, nothing was asked, and nothing is known.</summary>
     public Verdict Verdict => Result?.Verdict ?? Verdict.Inconclusive;
 

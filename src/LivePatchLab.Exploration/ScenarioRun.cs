@@ -47,6 +47,9 @@ public sealed class ScenarioRun
     /// <summary>True when the protocol has said that it failed: then old code may stand where new code should.</summary>
     public bool HasFailed { get; set; }
 
+    /// <summary>How the patcher has failed that nothing was to hinder, where it had stored nothing; null otherwise. Where every execution ends so, nothing was tried.</summary>
+    public PatchFailure? Refusal { get; internal set; }
+
     /// <summary>What was violated first, or null.</summary>
     public InvariantViolation? Violation { get; private set; }
 
@@ -98,6 +101,7 @@ public sealed class ScenarioRun
         yield return context.TextMutex.Acquire();
         yield return KernelStep.Call(patcher.Apply(context, SiteArray));
         HasFailed = context.Failure is not null;
+        NoteRefusal(context.Failure);
         yield return MarkPatched();
         yield return context.TextMutex.Release();
     }
@@ -124,6 +128,9 @@ public sealed class ScenarioRun
         if (frame.Vector == TrapVector.Breakpoint) _trappedLast[cpu.Id.Index] = frame.Rip - 1;
     }
 
+    /// <summary>The patcher has ended. What was made to fail on purpose is no refusal.</summary>
+    internal void NoteRefusal(PatchFailure? failure) => Refusal = Kernel.TextBytesWritten == 0 && !Kernel.Faults.HasFaults ? failure : null;
+
     internal void Restart()
     {
         Kernel.Restart();
@@ -135,6 +142,7 @@ public sealed class ScenarioRun
         Array.Clear(_trappedLast);
         IsPatched = false;
         HasFailed = false;
+        Refusal = null;
         Violation = null;
     }
 

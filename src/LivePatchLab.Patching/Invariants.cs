@@ -9,7 +9,7 @@ public enum Invariants
     /// <summary>Between publishing and the last clearing of the patcher's state, every #BP at a site is consumed.</summary>
     TrapsAreConsumed = 1 << 0,
 
-    /// <summary>No CPU retires, at a site, an instruction that is neither the old, nor the new, nor INT3.</summary>
+    /// <summary>No CPU retires, at a site, an instruction that is neither an old one, nor a new one, nor INT3.</summary>
     NothingTorn = 1 << 1,
 
     /// <summary>Tail bytes differ from the old ones only while INT3 stands in front of them and every CPU has serialised since it does.</summary>
@@ -30,7 +30,7 @@ public enum Invariants
     /// <summary>The patching code and the path of #BP never depend on a site that can be patched.</summary>
     HandlerIsNotPatched = 1 << 7,
 
-    /// <summary>Whoever comes by a site gets the effect of the old instruction, or of the new.</summary>
+    /// <summary>Whoever comes by a site gets the effect of the old code, or of the new, and not that of some instructions of each.</summary>
     EffectIsOldOrNew = 1 << 8,
 
     /// <summary>Nobody waits for IPIs with interrupts off, nor while holding a lock that a handler needs.</summary>

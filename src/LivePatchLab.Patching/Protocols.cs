@@ -42,7 +42,7 @@ public static class Protocols
     /// <summary>Protocols outside the kernel's own line. Most change only sites made for them, or promise little where CPUs are as bad as the manuals allow.</summary>
     public static IReadOnlyList<IPatchProtocol> Peers { get; } =
     [
-        new BpfArchTextPoke(TextPokeBp), new WordPatch(), new NaClDyncode(), new HotSpotSelfLoop(), new OneByteFlip(), new DataSlot(), new UprobeInt3Update(), new WithDeferredSync(TextPokeBp),
+        new BpfArchTextPoke(TextPokeBp), new WordPatch(), new NaClDyncode(), new HotSpotSelfLoop(), new OneByteFlip(), new XraySled(), new DataSlot(), new UprobeInt3Update(), new WithDeferredSync(TextPokeBp),
     ];
 
     public static IReadOnlyList<IPatchProtocol> All { get; } = [.. Kernel, .. Peers];

@@ -5,10 +5,10 @@ namespace LivePatchLab.Patching;
 /// <summary>What a CPU was seen to do that no CPU may do.</summary>
 public enum ViolationKind
 {
-    /// <summary>It executed, at a site, an instruction that is neither the old, nor the new, nor INT3.</summary>
+    /// <summary>It executed, where an instruction of a site begins, one that is neither an old one, nor a new one, nor INT3.</summary>
     TornInstruction,
 
-    /// <summary>It executed from the middle of a site.</summary>
+    /// <summary>It executed from the middle of a site, where neither an old instruction nor a new one begins.</summary>
     InsideSite,
 
     /// <summary>It executed the old instruction, or INT3, at a site after its patching was complete.</summary>
@@ -37,7 +37,8 @@ public sealed record Violation(ViolationKind Kind, CpuId Cpu, long ClockCycles, 
 
 /// <summary>
 /// Looks at every instruction that a CPU fetches from changing code, and says when it is one that a site may not show. Code that
-/// no longer changes needs no looking at: all CPUs see what is in memory, and that is compared at the end.
+/// no longer changes needs no looking at: all CPUs see what is in memory, and that is compared at the end. Not seen is a CPU that
+/// stands between two instructions of a site until nothing changes any more; exploration sees that.
 /// </summary>
 public sealed class SiteWatch : IDisposable
 {
@@ -88,35 +89,54 @@ public sealed class SiteWatch : IDisposable
 
     private void LookAtSite(PatchSite site, CpuId cpu, long clockCycles, ReadOnlySpan<byte> bytes)
     {
-        if (site.NewCode is { } newCode && bytes.SequenceEqual(newCode))
+        var fetch = site.Judge(0, bytes);
+        switch (fetch)
         {
-            NewFetches++;
-            return;
+            case SiteFetch.New:
+                NewFetches++;
+                return;
+            case SiteFetch.Int3:
+                Int3Fetches++;
+                break;
+            case SiteFetch.Guard:
+                GuardFetches++;
+                break;
+            case SiteFetch.Old:
+                OldFetches++;
+                break;
+            default:
+                Report(ViolationKind.TornInstruction, cpu, clockCycles, site.Address, $"executes {Hex(bytes)} at {site.Address}, which is neither the old {Hex(site.OldCode)} nor the new {Hex(site.NewCode ?? site.OldCode)}");
+                return;
         }
 
-        var isInt3 = bytes[0] == BreakpointState.Int3;
-        var isGuard = !isInt3 && !site.Guard.IsEmpty && bytes.SequenceEqual(site.Guard.Span);
-        if (isInt3) Int3Fetches++;
-        else if (isGuard) GuardFetches++;
-        else if (bytes.SequenceEqual(site.OldCode)) OldFetches++;
-        else
-        {
-            Report(ViolationKind.TornInstruction, cpu, clockCycles, site.Address, $"executes {Hex(bytes)} at {site.Address}, which is neither the old {Hex(site.OldCode)} nor the new {Hex(site.NewCode ?? site.OldCode)}");
-            return;
-        }
-
-        if (IsComplete && site.NewCode is not null)
-            Report(ViolationKind.StaleAfterCompletion, cpu, clockCycles, site.Address, $"executes {(isInt3 ? "int3" : isGuard ? "the guard " + Hex(bytes) : "the old " + Hex(bytes))} at {site.Address} after the patching was complete");
+        LookIfComplete(site, 0, fetch, cpu, clockCycles, bytes);
     }
 
+    /// <summary>Behind its first byte nobody executes a site of one instruction; of several, those that are the old code's or the new one's at this place.</summary>
     private void LookBehindSites(Dictionary<ulong, PatchSite> sites, CpuId cpu, long clockCycles, GuestAddress rip, ReadOnlySpan<byte> bytes)
     {
         for (var back = 1; back < _lengthMax; back++)
         {
             if (!sites.TryGetValue(rip.Value - (ulong)back, out var site) || back >= site.Length) continue;
-            Report(ViolationKind.InsideSite, cpu, clockCycles, rip, $"executes {Hex(bytes)} at {site.Address}+{back}, inside the site");
+            var fetch = site.Judge(back, bytes);
+            if (fetch == SiteFetch.Torn) ReportBehind(site, back, cpu, clockCycles, bytes);
+            else if (fetch != SiteFetch.New) LookIfComplete(site, back, fetch, cpu, clockCycles, bytes);
             return;
         }
+    }
+
+    private void ReportBehind(PatchSite site, int offset, CpuId cpu, long clockCycles, ReadOnlySpan<byte> bytes)
+    {
+        var begins = site.OldInstructions.LengthAt(offset) > 0 || site.NewInstructions.LengthAt(offset) > 0;
+        var what = begins ? $"which is of neither the old {Hex(site.OldCode)} nor the new {Hex(site.NewCode ?? site.OldCode)}" : "inside the site";
+        Report(begins ? ViolationKind.TornInstruction : ViolationKind.InsideSite, cpu, clockCycles, site.Address + offset, $"executes {Hex(bytes)} at {site.Address}+{offset}, {what}");
+    }
+
+    private void LookIfComplete(PatchSite site, int offset, SiteFetch fetch, CpuId cpu, long clockCycles, ReadOnlySpan<byte> bytes)
+    {
+        if (!IsComplete || site.NewCode is null) return;
+        var what = fetch switch { SiteFetch.Int3 => "int3", SiteFetch.Guard => "the guard " + Hex(bytes), _ => "the old " + Hex(bytes) };
+        Report(ViolationKind.StaleAfterCompletion, cpu, clockCycles, site.Address + offset, $"executes {what} at {site.Address}{(offset > 0 ? $"+{offset}" : "")} after the patching was complete");
     }
 
     private void Report(ViolationKind kind, CpuId cpu, long clockCycles, GuestAddress address, string detail)

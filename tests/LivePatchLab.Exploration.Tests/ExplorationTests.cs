@@ -111,6 +111,16 @@ public class ExplorationTests
     }
 
     [Fact]
+    public void A_protocol_that_refuses_what_it_is_to_patch_is_no_pass()
+    {
+        ExplorationPlan.Of(new OneByteFlip(), new PatchShape()).Run().Reason.ShouldNotBeNull().ShouldContain("before it has stored anything: -EINVAL");
+
+        // Left to itself, it is given what it can patch.
+        foreach (var protocol in Protocols.All)
+            (ExplorationPlan.Of(protocol).Under(FetchModel.Ideal).Within(100).Run().Reason ?? "").ShouldNotContain("before it has stored anything", Case.Sensitive, protocol.Name);
+    }
+
+    [Fact]
     public void Chance_that_does_not_come_from_the_machine_is_noticed()
     {
         var count = 0;

@@ -3,10 +3,33 @@ using LivePatchLab.Patching;
 
 namespace LivePatchLab.Exploration;
 
-/// <summary>I9: whoever came by a site had the effect of the old instruction or of the new one, and once. The scenario says how many effects a CPU must have counted when it is through.</summary>
+/// <summary>
+/// I9: whoever came by a site had the effect of the old code or of the new one, and once. The scenario says how many effects a CPU must have counted when it is
+/// through; and where a site is several instructions, those that one CPU executes in one pass are all the old ones or all the new ones.
+/// </summary>
 public sealed class EffectIsOldOrNew : Checker
 {
+    private readonly SitePasses _passes = new();
+
     public override Invariants Invariant => Invariants.EffectIsOldOrNew;
+
+    public override void Begin(ScenarioRun run) => _passes.Clear();
+
+    public override void OnRetired(ScenarioRun run, Cpu cpu, GuestAddress rip, ReadOnlySpan<byte> bytes)
+    {
+        foreach (var site in run.SiteSpan)
+        {
+            var into = rip - site.Address;
+            if (into < 0 || into >= site.Length) continue;
+            if (_passes.IsMixed(cpu, site, (int)into, bytes))
+            {
+                run.Report(Invariant, cpu, rip, $"executes {Convert.ToHexStringLower(bytes)} at {site.Address}+{into} behind instructions that are not of the same code: "
+                    + $"a pass through {site} that is neither the old nor the new");
+            }
+
+            return;
+        }
+    }
 
     public override void End(ScenarioRun run)
     {

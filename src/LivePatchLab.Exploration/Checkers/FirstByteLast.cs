@@ -6,7 +6,7 @@ namespace LivePatchLab.Exploration;
 /// <summary>I4: what takes the place of INT3 is the first byte of the instruction whose other bytes stand there already, and no CPU can be given any others.</summary>
 public sealed class FirstByteLast : Checker
 {
-    private const int LongestInstruction = 15;
+    private const int LongestSite = 32;
 
     public override Invariants Invariant => Invariants.FirstByteLast;
 
@@ -14,11 +14,11 @@ public sealed class FirstByteLast : Checker
 
     public override void OnCodeStored(ScenarioRun run, Cpu cpu, GuestAddress address, int length)
     {
-        Span<byte> code = stackalloc byte[LongestInstruction], oldest = stackalloc byte[LongestInstruction];
+        Span<byte> code = stackalloc byte[LongestSite], oldest = stackalloc byte[LongestSite];
         foreach (var site in run.SiteSpan)
         {
-            if (address > site.Address || address + length <= site.Address || site.Length > LongestInstruction) continue;
-            var whole = code[..site.Length];
+            if (address > site.Address || address + length <= site.Address) continue;
+            var whole = site.Length <= LongestSite ? code[..site.Length] : new byte[site.Length];
             if (!run.Machine.Memory.TryRead(site.Address, whole) || whole[0] == BreakpointState.Int3 || (!site.Guard.IsEmpty && whole[0] == site.Guard.Span[0])) continue;
             if (!whole.SequenceEqual(site.OldCode) && !(site.NewCode is { } newCode && whole.SequenceEqual(newCode)))
             {
@@ -28,7 +28,7 @@ public sealed class FirstByteLast : Checker
 
             foreach (var other in run.CpuArray)
             {
-                var tail = oldest[..(site.Length - 1)];
+                var tail = site.Length <= LongestSite ? oldest[..(site.Length - 1)] : new byte[site.Length - 1];
                 if (other.Activity == CpuActivity.Parked) continue;
                 run.Machine.CopyOldestVisibleCode(other.Id, site.Address + 1, tail);
                 if (tail.SequenceEqual(whole[1..])) continue;

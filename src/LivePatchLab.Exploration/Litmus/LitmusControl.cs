@@ -20,7 +20,7 @@ public static class LitmusControl
     {
         var situation = new LitmusSituation
         {
-            Sites = [new("site", new(LitmusCode.Call, false, []), new(LitmusCode.Call, true, []), 5)],
+            Sites = [new("site", LitmusCode.CallOld, LitmusCode.CallNew, 5)],
             Programs = new Dictionary<int, LitmusProgram> { [1] = new LitmusVisits(1) },
         };
         return new LitmusScenario("control: byte by byte", ByteByByte(situation), Patching.Invariants.NothingTorn);

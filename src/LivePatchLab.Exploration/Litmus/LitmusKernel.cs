@@ -78,6 +78,7 @@ internal sealed class LitmusKernel
         yield return context.TextMutex.Acquire();
         yield return KernelStep.Call(patcher.Apply(context, _sitesOf[cpu.Id.Index] ??= SitesOf(program)));
         _run.HasFailed |= context.Failure is not null;
+        _run.NoteRefusal(context.Failure);
         yield return KernelStep.Call(Returned());
         yield return context.TextMutex.Release();
     }
@@ -215,12 +216,13 @@ internal sealed class LitmusKernel
         regs.Consumed = true;
     }
 
-    /// <summary>What the instruction would do: a call pushes where it returns to.</summary>
+    /// <summary>What the site's one instruction would do: a call pushes where it returns to.</summary>
     private static void Emulate(PlacedSite site, LitmusCode code, Cpu cpu, TrapFrame regs)
     {
         var next = site.Address + site.Old.Length;
-        regs.Rip = code.Opcode == 0 ? next : LitmusLayout.TargetOf(code);
-        if (code.Opcode != LitmusCode.Call) return;
+        var instruction = code.Parts[0];
+        regs.Rip = instruction.Opcode == 0 ? next : LitmusLayout.TargetOf(instruction.IsNewFunction);
+        if (instruction.Opcode != LitmusCodePart.Call) return;
         regs.Rsp -= 8;
         cpu.Machine.Memory.LoadUInt64(regs.Rsp, next.Value);
     }

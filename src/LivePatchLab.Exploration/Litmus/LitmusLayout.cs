@@ -25,6 +25,8 @@ internal sealed class LitmusLayout
     public LitmusLayout(LitmusSituation situation)
     {
         _situation = situation;
+        if (EmulatedSeveral(situation) is { } several)
+            throw new BadInputException($"'{several.Name}' is several instructions, and a handler that emulates knows what one does: let it skip the site, retry, or spin");
         var inPrograms = new Dictionary<string, LitmusSiteHere>();
         foreach (var here in situation.Programs.Values.OfType<LitmusGuestCode>().SelectMany(p => p.Instructions).OfType<LitmusSiteHere>())
             if (!inPrograms.TryAdd(here.Site, here)) throw new BadInputException($"'{here.Site}' stands in lines {inPrograms[here.Site].Line} and {here.Line}: a site stands in one place");
@@ -93,18 +95,16 @@ internal sealed class LitmusLayout
     public static GuestAddress StackOf(int cpu) => Stacks + ((cpu + 1) * StackBytes) - 64;
 
     /// <summary>Where a call or jump of one of the two functions goes.</summary>
-    public static GuestAddress TargetOf(LitmusCode code) => code.IsNewFunction ? NewFunction : OldFunction;
+    public static GuestAddress TargetOf(bool isNewFunction) => isNewFunction ? NewFunction : OldFunction;
+
+    private static LitmusSite? EmulatedSeveral(LitmusSituation situation) => situation.Handler switch
+    {
+        LitmusHandler.EmulateOld => situation.Sites.FirstOrDefault(s => s.Old.IsSeveral),
+        LitmusHandler.EmulateNew => situation.Sites.FirstOrDefault(s => s.New.IsSeveral),
+        _ => null,
+    };
 
     private static GuestAddress StubFor(int visits) => VisitStubs + (16 * (visits - 1));
-
-    private static byte[] BytesOf(LitmusCode code, GuestAddress address)
-    {
-        if (code.Opcode == 0) return [.. code.Bytes];
-        var bytes = new byte[5];
-        bytes[0] = code.Opcode;
-        BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan(1), checked((int)(TargetOf(code) - (address + 5))));
-        return bytes;
-    }
 
     private byte[] Stub(int visits)
     {
@@ -117,7 +117,7 @@ internal sealed class LitmusLayout
     }
 
     private PlacedSite Place(LitmusSite site, GuestAddress address)
-        => _sites[site.Name] = new(site, address, BytesOf(site.Old, address), BytesOf(site.New, address));
+        => _sites[site.Name] = new(site, address, site.Old.BytesAt(address, TargetOf), site.New.BytesAt(address, TargetOf));
 
     /// <summary>Twice: once to know how far from the beginning the site and the labels lie, once at the place that follows from it.</summary>
     private (GuestAddress Entry, byte[] Bytes) Assemble(LitmusGuestCode code, GuestAddress room)

@@ -114,25 +114,31 @@ internal sealed class LitmusSituationReader(LitmusSituation situation)
         head.Expect("->", "a site is 'OLD -> NEW'");
         var before = head.Copy();
         var @new = ReadCode(head);
-        if (@new.Length != old.Length) throw before.Fail($"the new instruction has {@new.Length} bytes and the old one {old.Length}: they must be equally long");
+        if (@new.Length != old.Length) throw before.Fail($"the new code has {@new.Length} bytes and the old one {old.Length}: they must be equally long");
         int? offset = head.TryWord(",") ? ReadPlace(head, situation.Sites.Count > 0) : situation.Sites.Count == 0 ? 0 : null;
         return new(name, old, @new, offset);
     }
 
+    /// <summary>One instruction, or several one behind the other.</summary>
     private static LitmusCode ReadCode(LitmusCursor head)
     {
-        if (head.TryWord("nop5")) return LitmusCode.Nop5;
-        if (head.TryWords("call", "old")) return new(LitmusCode.Call, false, []);
-        if (head.TryWords("call", "new")) return new(LitmusCode.Call, true, []);
-        if (head.TryWords("jmp", "old")) return new(LitmusCode.Jump, false, []);
-        if (head.TryWords("jmp", "new")) return new(LitmusCode.Jump, true, []);
+        var at = head.Copy();
+        var parts = new List<LitmusCodePart>();
+        while (ReadCodePart(head) is { } part) parts.Add(part);
+        if (parts.Count == 0) throw head.Fail("an instruction is missing here: 'nop5', 'call old', 'call new', 'jmp old', 'jmp new', or its bytes, as in 0f 1f 44 00 00; or several of them");
+        var code = new LitmusCode(parts);
+        return code.Length <= LitmusCode.BytesMax ? code : throw at.Fail($"{code.Length} bytes: a site has at most {LitmusCode.BytesMax}");
+    }
+
+    private static LitmusCodePart? ReadCodePart(LitmusCursor head)
+    {
+        if (head.TryWord("nop5")) return LitmusCodePart.Nop5;
+        if (head.TryWords("call", "old")) return new(LitmusCodePart.Call, false, []);
+        if (head.TryWords("call", "new")) return new(LitmusCodePart.Call, true, []);
+        if (head.TryWords("jmp", "old")) return new(LitmusCodePart.Jump, false, []);
+        if (head.TryWords("jmp", "new")) return new(LitmusCodePart.Jump, true, []);
         var bytes = head.Bytes();
-        return bytes.Length switch
-        {
-            0 => throw head.Fail("an instruction is missing here: 'nop5', 'call old', 'call new', 'jmp old', 'jmp new', or its bytes, as in 0f 1f 44 00 00"),
-            > 15 => throw head.Fail($"{bytes.Length} bytes: an instruction has at most 15"),
-            _ => new(0, false, bytes),
-        };
+        return bytes.Length > 0 ? new(0, false, bytes) : null;
     }
 
     private static int ReadPlace(LitmusCursor head, bool isFollower)

@@ -71,7 +71,7 @@ public sealed record LitmusSituation
     public int Cpus => Math.Max(1, Programs.Keys.Concat(Interrupts.Select(i => i.Cpu)).Append(0).Max() + 1);
 }
 
-/// <summary>An instruction that is replaced by another of the same length.</summary>
+/// <summary>Code that is replaced by other code of the same length: an instruction, or several.</summary>
 /// <param name="Name">As the programs call it.</param>
 /// <param name="Old">What stands there.</param>
 /// <param name="New">What shall stand there.</param>
@@ -79,19 +79,6 @@ public sealed record LitmusSituation
 public sealed record LitmusSite(string Name, LitmusCode Old, LitmusCode New, int? Offset)
 {
     public int Length => Old.Length;
-}
-
-/// <summary>The code of a site: a call or jump of one of the two functions, whose bytes depend on where it stands, or bytes.</summary>
-/// <param name="Opcode">The opcode before a relative target; 0 for bytes.</param>
-/// <param name="IsNewFunction">Whether it goes to the new function.</param>
-/// <param name="Bytes">The bytes, or empty.</param>
-public sealed record LitmusCode(byte Opcode, bool IsNewFunction, IReadOnlyList<byte> Bytes)
-{
-    public const byte Call = 0xe8, Jump = 0xe9;
-
-    public static LitmusCode Nop5 { get; } = new(0, false, [0x0f, 0x1f, 0x44, 0x00, 0x00]);
-
-    public int Length => Opcode == 0 ? Bytes.Count : 5;
 }
 
 /// <summary>A variable in memory that all CPUs can read and write: eight bytes.</summary>

@@ -15,12 +15,22 @@ internal sealed class ScenarioMachine : IDisposable
     private readonly List<Transition> _enabled = [];
     private readonly Checker[] _checkers;
     private readonly MachineSnapshot _start;
-    private readonly Watching _patching, _fetching, _storing, _trapping, _stepping;
+    private readonly Watching _patching, _fetching, _retiring, _storing, _trapping, _stepping;
     private readonly Checker[] _beginning, _ending;
+
+    /// <summary>By CPU: the instruction that checkers have been told of as it was fetched, and that has not retired yet.</summary>
+    private readonly GuestAddress?[] _fetched;
 
     // Subscribed and unsubscribed in every execution, so made once.
     private readonly DirtyFetchHandler _onFetched;
     private readonly Action<StepEvent> _onStepped;
+    private readonly Action<RetiredEvent> _onRetired;
+
+    /// <summary>Checkers look at every instruction that retires; null until the first execution has named its sites.</summary>
+    private bool? _looksAtAll;
+
+    /// <summary>A site is several instructions, and a checker follows how CPUs go through it.</summary>
+    private bool _hasPasses;
 
     public ScenarioMachine(Scenario scenario, FetchModel model)
     {
@@ -41,9 +51,11 @@ internal sealed class ScenarioMachine : IDisposable
         Run = new(Machine) { Patched = OnPatched };
         Checked = scenario.CheckedUnder(model);
         _checkers = [.. Checkers.For(Checked), .. scenario.MakeCheckers()];
-        (_onFetched, _onStepped) = (OnFetched, OnStepped);
+        (_onFetched, _onStepped, _onRetired) = (OnFetched, OnStepped, OnRetired);
+        _fetched = new GuestAddress?[scenario.Cpus];
         _patching = WhoOverride(nameof(Checker.OnPatched));
         _fetching = WhoOverride(nameof(Checker.OnFetched));
+        _retiring = WhoOverride(nameof(Checker.OnRetired));
         _storing = WhoOverride(nameof(Checker.OnCodeStored));
         _trapping = WhoOverride(nameof(Checker.OnTrapped));
         _stepping = Watching.Of(_checkers.Where(c => c.WantsSteps));
@@ -112,8 +124,10 @@ internal sealed class ScenarioMachine : IDisposable
         if (ForgetsStores) Machine.ForgetUndeclaredStores();
         Machine.Accesses!.KeepsAccesses = false;
         Run.Restart();
+        Array.Clear(_fetched);
         _scenario.Begin(Run);
         foreach (var site in Run.SiteSpan) Machine.DeclareVolatile(site.Address, site.Length);
+        if (_looksAtAll is null) LookAtAll();
         foreach (var checker in _beginning) checker.Begin(Run);
         Transitions = 0;
         EndRepeating();
@@ -142,6 +156,7 @@ internal sealed class ScenarioMachine : IDisposable
         _isRepeating = true;
         if (_stepping.IsMutedWhenRepeating) Machine.Events.Stepped -= _onStepped;
         if (_fetching.IsMutedWhenRepeating) Machine.Events.DirtyFetched -= _onFetched;
+        if (IsRetiringMutedWhenRepeating) Machine.Events.Retired -= _onRetired;
         for (; search.TryGoOnAsBefore(out var transition); Transitions++)
         {
             if (!Machine.CanPerform(transition)) throw new NotDeterministicException();
@@ -159,6 +174,7 @@ internal sealed class ScenarioMachine : IDisposable
         _isRepeating = false;
         if (_stepping.IsMutedWhenRepeating) Machine.Events.Stepped += _onStepped;
         if (_fetching.IsMutedWhenRepeating) Machine.Events.DirtyFetched += _onFetched;
+        if (IsRetiringMutedWhenRepeating) Machine.Events.Retired += _onRetired;
     }
 
     private ExecutionEnd PerformAll(ISearch search)
@@ -203,6 +219,30 @@ internal sealed class ScenarioMachine : IDisposable
         if (_stepping.All.Length > 0) events.Stepped += _onStepped;
     }
 
+    private bool IsRetiringMutedWhenRepeating => _looksAtAll == true && _fetching.Again.Length == 0 && (!_hasPasses || _retiring.Again.Length == 0);
+
+    /// <summary>
+    /// Of code that is the same for all CPUs no fetch is told. That hides nothing as a rule: in some other order a CPU comes by while it is new to some. It does where the model keeps
+    /// no older version at all, and where a CPU stands between two instructions of a site until all is the same again. There each instruction is looked at that retires.
+    /// </summary>
+    private void LookAtAll()
+    {
+        var hasSeveral = HasSiteOfSeveral();
+        _hasPasses = hasSeveral && _retiring.All.Length > 0;
+        _looksAtAll = _hasPasses || (_fetching.All.Length > 0 && (hasSeveral || KeepsNothing(Machine.Fetch)));
+        if (_looksAtAll == true) Machine.Events.Retired += _onRetired;
+    }
+
+    private static bool KeepsNothing(FetchModel model) => model is { RemoteSnoop: RemoteSnoop.FlushAll, IcacheCoherent: true, CaptureUnit: not CaptureUnit.Block };
+
+    /// <summary>A slot of data may look like several instructions, and is none.</summary>
+    private bool HasSiteOfSeveral()
+    {
+        foreach (var site in Run.SiteSpan)
+            if (site.HasSeveralInstructions && Machine.Memory.PermissionsAt(site.Address)?.HasFlag(PagePermissions.Execute) == true) return true;
+        return false;
+    }
+
     private void OnPatched()
     {
         foreach (var checker in _isRepeating ? _patching.Again : _patching.All) checker.OnPatched(Run);
@@ -210,7 +250,26 @@ internal sealed class ScenarioMachine : IDisposable
 
     private void OnFetched(CpuId cpu, long clockCycles, GuestAddress rip, ReadOnlySpan<byte> bytes, FetchCoherence coherence)
     {
+        _fetched[cpu.Index] = rip;
         foreach (var checker in _isRepeating ? _fetching.Again : _fetching.All) checker.OnFetched(Run, Run.CpuArray[cpu.Index], rip, bytes);
+    }
+
+    private void OnRetired(RetiredEvent e)
+    {
+        var cpu = Run.CpuArray[e.Cpu.Index];
+        var bytes = Machine.LastFetched;
+        ref var fetched = ref _fetched[e.Cpu.Index];
+        if (fetched == e.Rip)
+        {
+            fetched = null;
+        }
+        else
+        {
+            foreach (var checker in _isRepeating ? _fetching.Again : _fetching.All) checker.OnFetched(Run, cpu, e.Rip, bytes);
+        }
+
+        if (!_hasPasses) return;
+        foreach (var checker in _isRepeating ? _retiring.Again : _retiring.All) checker.OnRetired(Run, cpu, e.Rip, bytes);
     }
 
     private void OnCodeStored(CodeStoredEvent e)
@@ -221,6 +280,7 @@ internal sealed class ScenarioMachine : IDisposable
     private void OnTrapped(TrapEvent e)
     {
         var cpu = Run.CpuArray[e.Cpu.Index];
+        _fetched[e.Cpu.Index] = null;
         Run.NoteTrapped(cpu, e.Frame);
         foreach (var checker in _isRepeating ? _trapping.Again : _trapping.All) checker.OnTrapped(Run, cpu, e.Frame);
     }

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using LivePatchLab.Linux;
 using LivePatchLab.Machine;
+using LivePatchLab.Patching;
 
 namespace LivePatchLab.Exploration;
 
@@ -20,7 +21,9 @@ public readonly record struct ExplorationProgress(long Executions, long Executio
 /// <param name="CutOff">Executions that were too long.</param>
 /// <param name="Straying">What the first of these was doing in the end.</param>
 /// <param name="NotDeterministic">Why an execution did not come out the same when it was run again; null while all did.</param>
-internal sealed record SearchOutcome(long Executions, long Transitions, bool IsComplete, string Bound, DecisionList? Violating, long Ordinal, long CutOff, string? Straying, string? NotDeterministic);
+/// <param name="Refusal">How the patcher has failed where it has done so in every execution, before it had stored anything; null otherwise.</param>
+internal sealed record SearchOutcome(
+    long Executions, long Transitions, bool IsComplete, string Bound, DecisionList? Violating, long Ordinal, long CutOff, string? Straying, string? NotDeterministic, PatchFailure? Refusal);
 
 /// <summary>Runs a search over the executions of a scenario, on all processors where its executions are independent, until something is violated or nothing is left.</summary>
 internal sealed class Searcher(Func<Scenario> makeScenario, FetchModel model, IStrategy strategy, Seed seed, long executionsMax)
@@ -42,6 +45,8 @@ internal sealed class Searcher(Func<Scenario> makeScenario, FetchModel model, IS
     private long _firstViolating = long.MaxValue;
     private DecisionList? _violating;
     private string? _notDeterministic;
+    private PatchFailure? _refusal;
+    private bool _hasPatched;
     private string _bound = "";
     private bool _isComplete;
 
@@ -82,7 +87,7 @@ internal sealed class Searcher(Func<Scenario> makeScenario, FetchModel model, IS
 
         cancellation.ThrowIfCancellationRequested();
         var executions = _violating is null ? _executions : strategy.IsRandom ? _firstViolating + 1 : _executions;
-        return new(executions, _transitions, _isComplete, _bound, _violating, _firstViolating, _cutOff, _straying, _notDeterministic);
+        return new(executions, _transitions, _isComplete, _bound, _violating, _firstViolating, _cutOff, _straying, _notDeterministic, _hasPatched ? null : _refusal);
     }
 
     private static void Await(Task[] workers, Action tell)
@@ -132,6 +137,7 @@ internal sealed class Searcher(Func<Scenario> makeScenario, FetchModel model, IS
                     break;
                 }
 
+                if (howItEnded == ExecutionEnd.Complete && !_hasPatched) NoteRefusal(machine.Run.Refusal);
                 var violation = machine.Run.Violation;
                 if (isGuarded && howItEnded != ExecutionEnd.Abandoned && !ComesOutAgain(machine)) return;
                 if (violation is null) continue;
@@ -160,6 +166,16 @@ internal sealed class Searcher(Func<Scenario> makeScenario, FetchModel model, IS
             _cutOff++;
             _straying ??= machine.WhatRuns();
             return _cutOff >= StrayingMax && _cutOff == _executions + executionsHere;
+        }
+    }
+
+    /// <summary>One execution in which the patcher did something is enough; most are such.</summary>
+    private void NoteRefusal(PatchFailure? refusal)
+    {
+        lock (_lock)
+        {
+            _refusal ??= refusal;
+            _hasPatched |= refusal is null;
         }
     }
 

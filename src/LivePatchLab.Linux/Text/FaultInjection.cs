@@ -21,6 +21,9 @@ public sealed class FaultInjection
     private List<(FaultPoint Point, long Ordinal, int Errno)>? _faults;
     private readonly long[] _counts = new long[Points];
 
+    /// <summary>True when some operation is to fail.</summary>
+    public bool HasFaults => _faults is not null;
+
     /// <summary>How many operations of a kind have been tried, failed ones included.</summary>
     public long CountOf(FaultPoint point) => _counts[(int)point];
 

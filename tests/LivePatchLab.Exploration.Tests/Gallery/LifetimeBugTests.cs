@@ -15,7 +15,7 @@ public class LifetimeBugTests
         { 18, Invariants.EffectIsOldOrNew, "overwrites the saved SS of its own exception frame" },
         { 19, Invariants.HandlerIsNotPatched, "#BP at ffffffff81000200 inside the handler of" },
         { 20, Invariants.HandlerIsNotPatched, "NMI" },
-        { 21, Invariants.NothingTorn, "neither one of the nops 909090 nor the nop 0f1f00" },
+        { 21, Invariants.NothingTorn, "where the old code has 90 and the new code 0f1f00" },
         { 22, Invariants.NothingTorn, "neither the old 0f1f440000 nor the new e8" },
         { 23, Invariants.WaitsWithInterruptsOn, "CPU1 (interrupts off): #BP, spin until int3 is there is false" },
         { 24, Invariants.WaitsWithInterruptsOn, "lock text_mutex" },

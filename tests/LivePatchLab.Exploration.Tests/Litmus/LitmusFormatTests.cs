@@ -73,6 +73,8 @@ public sealed class LitmusFormatTests
     [InlineData("question ", "qestion ", "3:1", "Did you mean question?")]
     [InlineData("call new,", "cal new,", "5:23", "an instruction is missing here")]
     [InlineData("call new,", "0f 1f 40 00,", "5:23", "4 bytes and the old one 5")]
+    [InlineData("call old ->", "nop5 nop5 nop5 nop5 nop5 nop5 66 90 90 ->", "5:11", "33 bytes: a site has at most 32")]
+    [InlineData("call old ->", "nop5 cal new ->", "5:16", "'->' is missing here")]
     [InlineData("3 bytes before an 8-byte", "9 bytes before an 8-byte", "5:", "at most 7 bytes")]
     [InlineData("3 bytes before an 8-byte", "64 bytes before an 8-byte", "5:33", "give 1 to 63")]
     [InlineData("3 bytes before an 8-byte boundary", "somewhere", "5:33", "a place is")]
@@ -105,6 +107,50 @@ public sealed class LitmusFormatTests
         complaint.ShouldStartWith($"a.litmus:{place}", Case.Sensitive, complaint);
         complaint.ShouldContain(hint);
         complaint.ShouldNotContain("\n");
+    }
+
+    [Theory]
+    [InlineData("eb 09 66 0f 1f 84 00 00 02 00 00", "41 ba 01 00 00 00 call new", 11, true, true)]
+    [InlineData("call old", "call new", 5, false, false)]
+    [InlineData("call old nop5", "0f 1f 80 00 00 00 00 0f 1f 00", 10, true, true)]
+    [InlineData("jmp old 66 90", "0f 1f 80 00 00 00 00", 7, true, false)]
+    public void A_site_is_one_instruction_or_several(string old, string @new, int length, bool isOldSeveral, bool isNewSeveral)
+    {
+        var site = LitmusFile.Parse("a.litmus", Whole.Replace("call old -> call new", $"{old} -> {@new}", StringComparison.Ordinal)).Situation.Sites.ShouldHaveSingleItem();
+        (site.Length, site.Old.IsSeveral, site.New.IsSeveral).ShouldBe((length, isOldSeveral, isNewSeveral));
+    }
+
+    [Fact]
+    public void A_call_in_a_site_of_several_goes_to_the_function_from_where_it_stands()
+    {
+        var layout = new LitmusLayout(LitmusFile.Parse("a.litmus", Whole.Replace("call old -> call new", "nop5 call old -> call new nop5", StringComparison.Ordinal)).Situation);
+        var site = layout["site"];
+        var (oldTarget, newTarget) = (LitmusLayout.TargetOf(isNewFunction: false), LitmusLayout.TargetOf(isNewFunction: true));
+        (site.Address + 10 + BitConverter.ToInt32(site.Old.AsSpan(6))).ShouldBe(oldTarget);
+        (site.Address + 5 + BitConverter.ToInt32(site.New.AsSpan(1))).ShouldBe(newTarget);
+    }
+
+    [Theory]
+    [InlineData("emulate-old", "call old 90 -> 66 0f 1f 44 00 00")]
+    [InlineData("emulate-new", "66 0f 1f 44 00 00 -> 90 call new")]
+    public void A_handler_does_not_emulate_what_is_several_instructions(string handler, string code)
+    {
+        var text = Whole.Replace("call old -> call new", code, StringComparison.Ordinal).Replace("gate      trap", $"handler   {handler}", StringComparison.Ordinal);
+        Should.Throw<BadInputException>(() => LitmusFile.Parse("a.litmus", text)).Message.ShouldStartWith("a.litmus:1:1: 'site' is several instructions");
+        LitmusFile.Parse("a.litmus", text.Replace(handler, "skip", StringComparison.Ordinal)).Situation.Handler.ShouldBe(LitmusHandler.Skip);
+    }
+
+    [Fact]
+    public void A_patcher_that_refuses_the_site_proves_nothing()
+    {
+        const string Text = "litmus x\nquestion y\nsite call old -> call new\ncpu0 patcher xray_sled\ncpu1 runs the site once\nkeeps I2\nverdict every model pass  so\n";
+        var row = new LitmusPlan().Run(LitmusFile.Parse("c.litmus", Text), FetchModel.Ideal);
+        row.Verdict.ShouldBe(Verdict.Inconclusive);
+        row.Reason.ShouldNotBeNull().ShouldContain("the patcher fails in every execution before it has stored anything: -EINVAL");
+
+        // Made to fail on purpose, it may well be what is asked.
+        var failing = Text.Replace("xray_sled", "text_poke_bp", StringComparison.Ordinal) + "fail write 1 EFAULT\n";
+        new LitmusPlan().Run(LitmusFile.Parse("c.litmus", failing), FetchModel.Ideal).Verdict.ShouldBe(Verdict.Pass);
     }
 
     [Theory]

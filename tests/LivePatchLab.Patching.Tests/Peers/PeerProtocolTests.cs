@@ -222,6 +222,7 @@ public sealed class PeerProtocolTests
     [InlineData("nacl_dyncode", "I10", "I2, I10", "I2, I10")]
     [InlineData("hotspot_self_loop", "I10", "I2, I10", "I2, I6, I9, I10")]
     [InlineData("one_byte_flip", "I2, I9, I10", "I2, I9, I10", "I2, I6, I9, I10")]
+    [InlineData("xray_sled", "I10", "I10", "I2, I9, I10")]
     [InlineData("data_slot", "I2, I6, I7, I9, I10, I11", "I2, I6, I7, I9, I10, I11", "I2, I6, I7, I9, I10, I11")]
     public void Each_promises_what_the_model_lets_it(string name, string worst, string words, string ideal)
         => new[] { FetchModel.SdmWorst, Words, FetchModel.Ideal }.Select(model => Protocols.Named(name).PromisesUnder(model).Show()).ShouldBe([worst, words, ideal]);
