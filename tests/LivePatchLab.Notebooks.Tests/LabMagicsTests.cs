@@ -50,8 +50,8 @@ public sealed class LabMagicsTests
     }
 
     [Theory]
-    [InlineData("#!patch --engine text_poke_bp_lst", "no protocol named 'text_poke_bp_lst'. Did you mean text_poke_bp_list?  (#!lab protocols lists all 21)")]
-    [InlineData("#!sweep --engines text_poke_bp,stop_machin --sites 1", "no protocol named 'stop_machin'. Did you mean stop_machine?  (#!lab protocols lists all 22)")]
+    [InlineData("#!patch --engine text_poke_bp_lst", "no protocol named 'text_poke_bp_lst'. Did you mean text_poke_bp_list?  (#!lab protocols lists all 22)")]
+    [InlineData("#!sweep --engines text_poke_bp,stop_machin --sites 1", "no protocol named 'stop_machin'. Did you mean stop_machine?  (#!lab protocols lists all 23)")]
     [InlineData("#!machine --costs quiet4", "no cost model named 'quiet4'. Did you mean quiet-4?  (#!lab costs lists all 5)")]
     [InlineData("#!machine --model ideel", "no fetch model named 'ideel'. Did you mean ideal?  (#!lab models lists all 6)")]
     [InlineData("#!machine --cpus 0", "#!machine: --cpus 0 is not in 1 to 1024")]
@@ -68,7 +68,7 @@ public sealed class LabMagicsTests
     [InlineData("#!sweep --engines all --sites 1 --seeds 9..1", "#!sweep: --seeds '9..1' ends before it begins")]
     [InlineData("#!plot", "there is no sweep in a variable 'sweep'; #!sweep makes one")]
     [InlineData("#!plot --y syncRound", "#!plot: no y named 'syncRound'. Did you mean syncRounds?  (--y: syncRounds, ipis, ipisPerCpu, int3Hits, bytesWritten, simulatedSeconds)")]
-    [InlineData("#!lab protocolls", "no topic named 'protocolls'. Did you mean protocols?  (#!lab lists all 45)")]
+    [InlineData("#!lab protocolls", "no topic named 'protocolls'. Did you mean protocols?  (#!lab lists all 46)")]
     public async Task What_is_wrong_is_one_line(string code, string message)
         => (await _lab.Error("\n" + code)).ShouldBe("cell 1, line 2: " + message);
 
