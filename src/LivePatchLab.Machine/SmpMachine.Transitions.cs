@@ -59,7 +59,7 @@ public sealed unsafe partial class SmpMachine
     /// <summary>Names the code that will be stored to. What lies elsewhere is taken to be always the same, and running it to be nobody else's affair.</summary>
     public void DeclareVolatile(GuestAddress address, int length)
     {
-        for (var line = address.Value & ~63UL; line < address.Value + (ulong)length; line += 64) _volatileLines.Add(line);
+        foreach (var line in new CodeSpan(address.Value, length).Lines) _volatileLines.Add(line);
     }
 
     /// <summary>
@@ -114,7 +114,7 @@ public sealed unsafe partial class SmpMachine
 
         // Who serialises before the store may still see the old bytes, who does so after it may not: the order of the two counts.
         foreach (var other in _cpus) log.Read(AccessLog.FloorOf(other.Id.Index));
-        for (var line = address.Value & ~63UL; line < address.Value + (ulong)length; line += 64)
+        foreach (var line in new CodeSpan(address.Value, length).Lines)
         {
             if (!_volatileLines.Add(line)) continue;
             _undeclaredLines.Add(line);

@@ -79,7 +79,7 @@ internal sealed unsafe partial class Interpreter : IDisposable
         {
             var page = start + offset;
             if ((_memory.PageFlags[GuestMemory.PageOf(page)] & PageFlag.Decoded) == 0) continue;
-            for (var line = page; line < page + GuestMemory.PageBytes; line += 64) InvalidateLine(line);
+            foreach (var line in new CodeSpan(page.Value, GuestMemory.PageBytes).Lines) InvalidateLine(new(line));
         }
 
         Native?.ChangePermissions(start, length);

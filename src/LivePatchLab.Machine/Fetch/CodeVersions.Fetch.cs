@@ -39,10 +39,11 @@ internal sealed unsafe partial class CodeVersions
 
         // A version is chosen for a chunk, also where the store has not come to the byte that is fetched.
         var end = address + length;
-        for (var chunk = address.AlignDown(_chunkBytes); chunk < end;)
+        for (var chunk = address.AlignDown(_chunkBytes); chunk != end;)
         {
+            // Behind the last line of all comes address 0, which is less than any end: what is left is counted.
             var line = chunk.AlignDown(LineBytes);
-            var next = line + LineBytes < end ? line + LineBytes : end;
+            var next = end.Value - line.Value > LineBytes ? line + LineBytes : end;
             if (_dirtyLines.Find(line) is { } history && history.UntouchedFrom((int)(chunk - line)) < RoundUp(next - line, _chunkBytes) - (chunk - line)) return false;
             chunk = next;
         }

@@ -104,9 +104,9 @@ internal sealed unsafe partial class CodeVersions : ICodeSource
     {
         if (_model.IcacheCoherent) return;
         var isNews = false;
-        for (var line = address.AlignDown(LineBytes); line < address + length; line += LineBytes)
+        foreach (var line in new CodeSpan(address.Value, length).Lines)
         {
-            if (_dirtyLines.Find(line) is not { IsMaintained: false } history) continue;
+            if (_dirtyLines.Find(new(line)) is not { IsMaintained: false } history) continue;
             if (!isNews) _newestEpoch++;
             isNews = true;
             history.Maintain(_newestEpoch);

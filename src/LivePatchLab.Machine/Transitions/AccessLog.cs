@@ -106,8 +106,7 @@ public sealed class AccessLog
 
     private void AddLines(GuestAddress address, int length, AccessKind kind)
     {
-        var last = (address.Value + (ulong)Math.Max(0, length - 1)) >> 6;
-        for (var line = address.Value >> 6; line <= last; line++) Add(LineOf(line << 6), kind);
+        foreach (var line in new CodeSpan(address.Value, Math.Max(1, length)).Lines) Add(LineOf(line), kind);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

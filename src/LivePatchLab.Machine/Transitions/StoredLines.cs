@@ -20,7 +20,7 @@ internal sealed class StoredLines
 
     public void Add(GuestAddress address, int length)
     {
-        for (var line = address.Value & ~(LineBytes - 1UL); line < address.Value + (ulong)length; line += LineBytes)
+        foreach (var line in new CodeSpan(address.Value, length).Lines)
         {
             if (_count == LinesMax)
             {

@@ -53,6 +53,21 @@ public sealed unsafe class CodeVersionsTests : IDisposable
         With(FetchModel.QemuTcg, choice: 0, cpus: 2).HasOneVersion(Code, 1).ShouldBeFalse("a captured block takes note of every fetch");
     }
 
+    /// <summary>Behind the last line comes address 0; going over all the lines from there would take years.</summary>
+    [Fact]
+    public void The_last_line_of_all_has_an_end()
+    {
+        GuestAddress page = new(unchecked((ulong)-GuestMemory.PageBytes)), last = page + (GuestMemory.PageBytes - 64);
+        _memory.Map(page, GuestMemory.PageBytes, PagePermissions.Read | PagePermissions.Execute);
+        var versions = With(FetchModel.SdmWorst, choice: 0, cpus: 2);
+        versions.Store(new(0), last + 60, [1]);
+        versions.HasOneVersion(last, 60).ShouldBeTrue();
+        versions.HasOneVersion(last - 10, 20).ShouldBeTrue();
+        versions.HasOneVersion(last, 61).ShouldBeFalse();
+        versions.HasOneVersion(last, 64).ShouldBeFalse("its end is address 0");
+        versions.HasOneVersion(last + 61, 10).ShouldBeTrue("what follows is the first line of all");
+    }
+
     [Fact]
     public void Thousands_of_lines_become_dirty_in_any_order_and_clean_together_again_and_again()
     {
