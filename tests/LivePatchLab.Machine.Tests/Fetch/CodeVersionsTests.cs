@@ -57,8 +57,7 @@ public sealed unsafe class CodeVersionsTests : IDisposable
     [Fact]
     public void The_last_line_of_all_has_an_end()
     {
-        GuestAddress page = new(unchecked((ulong)-GuestMemory.PageBytes)), last = page + (GuestMemory.PageBytes - 64);
-        _memory.Map(page, GuestMemory.PageBytes, PagePermissions.Read | PagePermissions.Execute);
+        var last = MapLastLine();
         var versions = With(FetchModel.SdmWorst, choice: 0, cpus: 2);
         versions.Store(new(0), last + 60, [1]);
         versions.HasOneVersion(last, 60).ShouldBeTrue();
@@ -66,6 +65,20 @@ public sealed unsafe class CodeVersionsTests : IDisposable
         versions.HasOneVersion(last, 61).ShouldBeFalse();
         versions.HasOneVersion(last, 64).ShouldBeFalse("its end is address 0");
         versions.HasOneVersion(last + 61, 10).ShouldBeTrue("what follows is the first line of all");
+    }
+
+    [Fact]
+    public void The_last_line_of_all_can_be_maintained()
+    {
+        var last = MapLastLine();
+        var versions = With(FetchModel.ArmLike, choice: 0, cpus: 1);
+        versions.Store(new(0), last, [1]);
+        versions.Serialise(new(0));
+        Fetch(versions, 0, last, 1).ShouldBe([0], "the control: nobody has maintained it");
+        versions.Maintain(last, 64);
+        versions.Serialise(new(0));
+        Fetch(versions, 0, last, 1).ShouldBe([1]);
+        versions.IsDirty(last).ShouldBeFalse();
     }
 
     [Fact]
@@ -280,6 +293,14 @@ public sealed unsafe class CodeVersionsTests : IDisposable
 
             return true;
         }).QuickCheckThrowOnFailure();
+    }
+
+    /// <summary>The last line of all addresses, in a page that is there.</summary>
+    private GuestAddress MapLastLine()
+    {
+        GuestAddress page = new(unchecked((ulong)-GuestMemory.PageBytes));
+        _memory.Map(page, GuestMemory.PageBytes, PagePermissions.Read | PagePermissions.Execute);
+        return page + (GuestMemory.PageBytes - 64);
     }
 
     private CodeVersions With(FetchModel model, int choice, int cpus) => With(model, new ConstantChoices(choice), cpus);
